@@ -1,0 +1,20 @@
+# The image runs any role: `docker run -v data:/data -p 8787:8787 heardback serve`.
+FROM python:3.13-slim AS build
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+COPY templates templates
+RUN python -m venv /heardback && /heardback/bin/pip install --no-cache-dir .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /data heardback && install -d -o heardback -m 0700 /data
+COPY --from=build /heardback /heardback
+ENV PATH=/heardback/bin:$PATH HEARDBACK_SERVER_HOST=0.0.0.0
+USER heardback
+WORKDIR /data
+VOLUME /data
+EXPOSE 8787
+HEALTHCHECK --interval=30s --timeout=3s --start-period=5s CMD \
+    ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8787/healthz', timeout=2)"]
+ENTRYPOINT ["heardback"]
+CMD ["serve"]

@@ -1,0 +1,89 @@
+"""The command `heardback`: which commands there are, and what their outcomes are to a shell.
+
+Each command is a module here, loaded when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from heardback.errors import HeardbackError, SettingsError
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command lives: a module here with the functions `configure` and `run`, and an ending of their names."""
+
+    room: str
+    summary: str
+    ending: str = ""
+
+
+COMMANDS = {
+    "serve": Command("serve", "run the whole server"),
+    "demo": Command("demo", "make the round trip on this machine, in seconds"),
+    "rewrite": Command("rewrite", "a letter on stdin, its tracked copy on stdout"),
+    "token": Command("token", "make a tracked URL, or say what one says"),
+    "status": Command("status", "say how each destination is doing"),
+    "events": Command("events", "list what readers did"),
+    "settings": Command("settings", "show the settings in force", "_settings"),
+    "keys": Command("settings", "make a signing key", "_keys"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; give its exit status: 0 done, 1 the work failed, 2 wrong usage or settings."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    args = parser_for(given).parse_args(given)
+    command = COMMANDS[args.command]
+    try:
+        status = getattr(import_module(f"heardback.cli.{command.room}"), f"run{command.ending}")(args)
+        sys.stdout.flush()
+        return int(status)
+    except SettingsError as error:
+        print(*(f"heardback: {fault}" for fault in error.faults), sep="\n", file=sys.stderr)
+        return WRONG_USE
+    except HeardbackError as error:
+        print(f"heardback: {error}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:
+        # Who read our output has gone; what Python would still write to it would raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser; only the command that is asked for has its room loaded and its options defined."""
+    parser = argparse.ArgumentParser(
+        prog="heardback",
+        description="The e-mail tracking server for people who run their own mail.",
+        epilog="example: heardback demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"heardback {version()}")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the settings file; default: heardback.toml, if it is there"
+    )
+    rooms = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((word for word in given if word in COMMANDS), None)
+    for name, command in COMMANDS.items():
+        room = rooms.add_parser(name, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        room.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="the settings file")
+        if name == asked:
+            getattr(import_module(f"heardback.cli.{command.room}"), f"configure{command.ending}")(room)
+    return parser
+
+
+def version() -> str:
+    """Give the version."""
+    return str(import_module("heardback").__version__)

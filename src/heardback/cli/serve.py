@@ -1,0 +1,51 @@
+"""The command `serve`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from heardback import files, server
+from heardback.settings import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Give `heardback serve` its options: it has none, all is in the settings."""
+    parser.description = "Run the whole server: public door, API, dispatcher. It runs with no settings file too."
+    parser.epilog = "example: heardback serve --config /etc/heardback.toml"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    loaded = files.load(args.config, os.environ, make=True)
+    server.quiet()
+    bound = server.listening(loaded.settings)
+    for remark in (*made(loaded), *loaded.warnings, *cautions(loaded.settings)):
+        say(remark)
+    server.run(loaded.settings, bound, lambda: say(f"listening at {server.address(bound)}"))
+    return 0
+
+
+def say(remark: str) -> None:
+    """Tell whoever started the server; standard output stays empty."""
+    print(f"heardback: {remark}", file=sys.stderr, flush=True)
+
+
+def made(loaded: files.Loaded) -> list[str]:
+    """Say what was made because it was missing."""
+    return [f"made {', '.join(loaded.made)} in {loaded.keys_file}: keep this file"] if loaded.made else []
+
+
+def cautions(settings: Settings) -> list[str]:
+    """Say what works but should not stay so."""
+    remarks = [
+        f"destination {each.name} has no secret: its batches are not signed"
+        for each in settings.destinations
+        if not each.secret
+    ]
+    if not settings.base_url.startswith("https://"):
+        remarks.append(
+            f"base_url {settings.base_url} is not https: mail clients offer one-click unsubscribe over https alone"
+        )
+    return remarks

@@ -1,0 +1,106 @@
+"""The commands `settings` and `keys new`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime
+
+from heardback.errors import SettingsError
+from heardback.files import Loaded, load, new_key
+from heardback.keys import Key
+from heardback.settings import TABLE, Destination, Row, example, toml, value_at
+
+STARS = "***"
+
+
+def configure_settings(parser: argparse.ArgumentParser) -> None:
+    """Give `heardback settings` its options."""
+    parser.description = "Print the effective settings and where each came from, secrets starred."
+    parser.epilog = "example: heardback settings --example > heardback.toml"
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print one JSON object")
+    shape.add_argument("--example", action="store_true", help="print a commented settings file instead")
+
+
+def run_settings(args: argparse.Namespace) -> int:
+    """Print the settings, or the example of a settings file."""
+    if args.example:
+        print(example(), end="")
+        return 0
+    loaded = load(args.config, os.environ)
+    print(as_json(loaded) if args.json else "\n".join(as_lines(loaded)))
+    return 0
+
+
+def configure_keys(parser: argparse.ArgumentParser) -> None:
+    """Give `heardback keys` its one command."""
+    parser.description = "Print a new signing key, id:secret, for the setting `keys`."
+    parser.epilog = "example: heardback keys new"
+    parser.add_argument("action", choices=["new"], help="new: make a key")
+
+
+def run_keys(args: argparse.Namespace) -> int:
+    """Print a new key whose id is not taken."""
+    print(new_key(taken_ids(args), time.time()))
+    return 0
+
+
+def taken_ids(args: argparse.Namespace) -> set[str]:
+    """Give the ids of the keys there are; none with faulty settings, for a new key may be what mends them."""
+    try:
+        return {Key.parse(key).id for key in load(args.config, os.environ).settings.keys}
+    except SettingsError:
+        return set()
+
+
+def as_lines(loaded: Loaded) -> Iterator[str]:
+    """Write each setting on a line, `name = value   # origin`."""
+    for name, value in shown(loaded):
+        origin = loaded.origins[name]
+        if name == "destinations" and isinstance(value, list) and value:
+            for index, destination in enumerate(value):
+                yield from (
+                    f"destinations[{index}].{key} = {toml(each)}   # {origin}" for key, each in destination.items()
+                )
+        else:
+            yield f"{name} = {toml(value)}   # {origin}"
+
+
+def as_json(loaded: Loaded) -> str:
+    """Write the settings as one JSON object: by name, the value and its origin."""
+    whole = {name: {"value": value, "origin": loaded.origins[name]} for name, value in shown(loaded)}
+    return json.dumps(whole, indent=2, ensure_ascii=False, default=datetime.isoformat)
+
+
+def shown(loaded: Loaded) -> Iterator[tuple[str, object]]:
+    """Give the settings by name, secrets starred, a destination as the mapping of its own."""
+    for row in TABLE:
+        if row.name == "destinations":
+            yield row.name, [starred_destination(each) for each in loaded.settings.destinations]
+        elif row.name in loaded.origins:
+            yield row.name, starred(value_at(loaded.settings, row.name), row)
+
+
+def starred_destination(destination: Destination) -> dict[str, object]:
+    """Give a destination's settings by name, secrets starred."""
+    by_name = {row.name: row for row in TABLE}
+    return {
+        each.name: starred(getattr(destination, each.name), by_name[f"destinations.{each.name}"])
+        for each in fields(destination)
+    }
+
+
+def starred(value: object, row: Row) -> object:
+    """Put stars in a secret's place, so that one sees whether it is there and no more."""
+    if not row.secret:
+        return value
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, STARS)
+    if isinstance(value, tuple):
+        return [STARS] * len(value)
+    return STARS if value else ""

@@ -1,0 +1,64 @@
+"""Deliveries: every destination has a loop of its own, so that a dead one costs the others nothing.
+
+The loop is in lane, what goes into a POST in portions, how deliveries are shown in report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from heardback.dispatcher.lane import Lane
+from heardback.dispatcher.report import describe, overview
+from heardback.events import Clock
+from heardback.settings import Destination
+from heardback.stores import Store
+from heardback.stores.cursors import SCHEDULE_S
+from heardback.webhook import Webhook, tls_context
+
+__all__ = ["Dispatcher", "describe", "overview"]
+
+
+class Dispatcher:
+    """Takes events from the store to every destination, at least once and in order.
+
+    Any number of them may share a store: a lease picks one for each destination.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        destinations: Sequence[Destination],
+        holder: str,
+        *,
+        clock: Clock = time.time,
+        random: Callable[[], float] = random.random,
+        schedule: Sequence[float] = SCHEDULE_S,
+    ) -> None:
+        """Connect to nothing yet. `holder` names this dispatcher among all; `schedule` is in seconds."""
+        tls = tls_context()
+        self._lanes = [
+            Lane(store, destination, Webhook(destination, tls=tls, clock=clock), holder, clock, random, schedule)
+            for destination in destinations
+        ]
+
+    async def start(self) -> None:
+        """Fix where new destinations begin. Call it before events are taken, or what comes before `run` is missed.
+
+        Raises StoreError.
+        """
+        for lane in self._lanes:
+            await lane.start()
+
+    async def run(self) -> None:
+        """Deliver until cancelled. A POST that is cut off then is pinned: it goes again with the same id and bytes."""
+        async with asyncio.TaskGroup() as group:
+            for lane in self._lanes:
+                group.create_task(lane.run())
+
+    def wake(self) -> None:
+        """Say that events were recorded; without it they are found within a second."""
+        for lane in self._lanes:
+            lane.wake()

@@ -1,0 +1,215 @@
+"""What callers of the private door may ask for: bodies and queries, read and checked.
+
+A fault is a problem that names the fix.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from heardback.doors.answers import Problem
+from heardback.events import EVENT_TYPES, Modes, seconds_of
+from heardback.stores import NEWEST_AT_MOST, Filter, Stored
+from heardback.tokens import DOORS
+from heardback.tracker import Options, Tracker
+
+LARGEST_LETTER = 64 * 1024 * 1024
+LARGEST_JSON = 16 * 1024 * 1024
+TOKENS_AT_MOST = 10_000
+
+Body = TypeVar("Body")
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every body may say of a letter."""
+
+    message_id: str | None = None
+    additional: dict[str, Any] | None = None
+    list: str | None = None
+    mode: str | None = None
+    sent_at: int | float | str | None = None
+
+    @property
+    def options(self) -> Options:
+        """Give what was said, checked, as the tracker takes it."""
+        said = {name: getattr(self, name) for name in ("message_id", "additional", "list", "mode", "sent_at")}
+        return options_of({name: value for name, value in said.items() if value is not None})
+
+
+class PageWanted(Wanted, frozen=True, kw_only=True):
+    """The body that asks for an HTML document to be rewritten."""
+
+    html: str
+    recipient: str
+
+
+class TokenWanted(Wanted, frozen=True, kw_only=True):
+    """The body that asks for a token."""
+
+    kind: Literal["open", "click", "unsubscribe", "preferences"]
+    recipient: str = ""
+    url: str | None = None
+    link: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterWanted:
+    """The query that asks for a letter to be rewritten."""
+
+    recipient: str
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class TokensWanted:
+    """One body or several that ask for tokens."""
+
+    items: Sequence[TokenWanted]
+    several: bool
+
+
+async def read(request: Request, largest: int) -> bytes:
+    """Read a body of at most so many bytes."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > largest:
+            raise Problem(413, "Too large", f"a body here has {largest} bytes at most")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def page_wanted(request: Request) -> PageWanted:
+    """Read the body that asks for an HTML document to be rewritten."""
+    return decoded(await read(request, LARGEST_JSON), PageWanted)
+
+
+async def tokens(request: Request) -> TokensWanted:
+    """Read the body that asks for a token, or for an array of them."""
+    body = await read(request, LARGEST_JSON)
+    several = body.lstrip(b" \t\r\n").startswith(b"[")
+    items = decoded(body, list[TokenWanted]) if several else [decoded(body, TokenWanted)]
+    if len(items) > TOKENS_AT_MOST:
+        raise Problem(413, "Too many", f"ask for {TOKENS_AT_MOST} tokens at most at a time")
+    return TokensWanted(items, several)
+
+
+def made(tracker: Tracker, asked: TokenWanted) -> dict[str, str]:
+    """Make the token that a body asks for."""
+    if (asked.kind == "click") != bool(asked.url):
+        raise Problem(400, "Bad request", "a click needs its url, and nothing else has one")
+    try:
+        url = url_of(tracker, asked)
+    except ValueError as error:
+        raise Problem(400, "Bad request", str(error)) from None
+    return {"token": url.rpartition(f"/{DOORS[asked.kind]}/")[2], "url": url}
+
+
+def url_of(tracker: Tracker, asked: TokenWanted) -> str:
+    """Make the tracked URL that a body asks for. Raises ValueError where the target cannot be tracked."""
+    if asked.kind == "click":
+        return tracker.click_url(asked.url or "", asked.recipient, link=asked.link, **asked.options)
+    if asked.kind == "open":
+        return tracker.open_url(asked.recipient, **asked.options)
+    if asked.kind == "unsubscribe":
+        return tracker.unsubscribe_url(asked.recipient, **asked.options)
+    return tracker.preferences_url(asked.recipient, **asked.options)
+
+
+def letter_wanted(query: QueryParams) -> LetterWanted:
+    """Read the query that asks for a letter to be rewritten: the command's options, with `-` or `_`."""
+    said = {name.replace("-", "_"): value for name, value in query.items()}
+    recipient = said.pop("recipient", "")
+    if not recipient:
+        raise Problem(400, "Bad request", "say for whom in the query: recipient=jane@example.org")
+    unknown = set(said) - {"message_id", "additional", "list", "mode", "sent_at"}
+    if unknown:
+        raise Problem(400, "Bad request", f"there is no option {min(unknown)}")
+    options: dict[str, Any] = dict(said)
+    if "additional" in said:
+        options["additional"] = decoded(said["additional"].encode(), dict[str, Any])
+    return LetterWanted(recipient, options_of(options))
+
+
+def options_of(said: Mapping[str, Any]) -> Options:
+    """Check what is said of a letter."""
+    try:
+        options = cast("Options", dict(said))
+        if "mode" in said:
+            Modes.parse(said["mode"])
+        if "sent_at" in said:
+            options["sent_at"] = int(seconds_of(str(said["sent_at"])))
+    except (ValueError, OverflowError) as error:
+        raise Problem(400, "Bad request", str(error)) from None
+    return options
+
+
+def events_wanted(query: QueryParams) -> Filter:
+    """Read the query that asks for events."""
+    unknown = set(query) - {"type", "recipient", "message_id", "since", "until", "limit", "cursor"}
+    if unknown:
+        raise Problem(400, "Bad request", f"there is no filter {min(unknown)}")
+    types = tuple(part for value in query.getlist("type") for part in value.split(",") if part)
+    if not set(types) <= set(EVENT_TYPES):
+        raise Problem(400, "Bad request", f"type is one of {', '.join(EVENT_TYPES)}")
+    return Filter(
+        types=types,
+        recipient=query.get("recipient", ""),
+        message_id=query.get("message_id", ""),
+        since=milliseconds(query.get("since", "")),
+        until=milliseconds(query.get("until", "")),
+        before=position_of(query.get("cursor", "")),
+        limit=limit_of(query.get("limit", "100")),
+    )
+
+
+def milliseconds(text: str) -> int:
+    """Read a time of a query; none is 0."""
+    try:
+        return int(seconds_of(text) * 1000) if text else 0
+    except (ValueError, OverflowError) as error:
+        raise Problem(400, "Bad request", str(error)) from None
+
+
+def limit_of(text: str) -> int:
+    """Read how many items a page may have."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= NEWEST_AT_MOST):
+        raise Problem(400, "Bad request", f"limit is a number from 1 to {NEWEST_AT_MOST}")
+    return int(text)
+
+
+def next_page(found: Sequence[Stored], wanted: Filter) -> str | None:
+    """Give the cursor of the page behind this one; None where there can be none."""
+    if len(found) < wanted.limit:
+        return None
+    return urlsafe_b64encode(b"p%d" % found[-1].position).decode().rstrip("=")
+
+
+def position_of(cursor: str) -> int:
+    """Read a cursor that `next_page` gave; none is 0."""
+    if not cursor:
+        return 0
+    try:
+        text = urlsafe_b64decode(cursor.encode("ascii") + b"==")
+        if text[:1] == b"p" and text[1:].isdigit():
+            return int(text[1:19])
+    except ValueError:
+        pass
+    raise Problem(400, "Bad request", "this cursor is not one that a list gave")
+
+
+def decoded(body: bytes, shape: type[Body]) -> Body:
+    """Read JSON of a shape. msgspec names the first fault and where it is."""
+    try:
+        orjson.loads(body)  # strict where msgspec is not: no lone surrogates, no NaN
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Problem(400, "Bad request", str(error)) from None

@@ -1,0 +1,92 @@
+"""The element of format `heardback`: an event as the record that a store keeps, records as a body.
+
+Every other format is made from these records. Posting a body is in webhook.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from heardback.events import Event, Record
+
+VERDICT = b',"verdict":{"class":"unknown","reasons":[]}}'
+"""The element's last key, joined on as bytes: it is the one thing in it that may come later than the event."""
+
+DEEPEST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What one POST carries."""
+
+    body: bytes
+    content_type: str = "application/json"
+
+
+def record(event: Event, signals: bytes = b"{}") -> Record:
+    """Make what a store keeps of an event; `signals` is JSON of what the request showed."""
+    return Record(
+        event_id=event.event_id,
+        type=event.type,
+        recipient=event.recipient,
+        message_id=event.message_id,
+        list=event.list,
+        body=packed(element(event)),
+        signals=signals,
+    )
+
+
+def element(event: Event) -> dict[str, Any]:
+    """Give the element without its verdict, its keys in their order."""
+    click = event.type == "click"
+    return {
+        "type": event.type,
+        "event_id": str(event.event_id),
+        "timestamp": str(event.timestamp),
+        "recipient": event.recipient,
+        "message_id": event.message_id,
+        "ip": event.ip,
+        "user_agent": event.user_agent,
+        **({"url": event.url} if click else {}),
+        "additional": dict(event.additional),
+        "list": event.list,
+        **({"link": event.link} if click else {}),
+        "mode": event.mode,
+    }
+
+
+def whole(record: Record) -> bytes:
+    """Give a record's element, its verdict joined on."""
+    return record.body[:-1] + VERDICT
+
+
+def encode(records: Sequence[Record]) -> Encoded:
+    """Make a JSON array of format `heardback`."""
+    return Encoded(b"[" + b",".join(map(whole, records)) + b"]")
+
+
+def packed(value: dict[str, Any]) -> bytes:
+    """Write JSON, whatever stands in it: text from the web may hold what UTF-8 cannot."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  any JSON goes in and comes out
+    """Give the nearest value that JSON can say: `?` for a lone surrogate, null for what lies too deep."""
+    if depth > DEEPEST or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {plain(str(key)): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, depth + 1) for item in value]
+    return str(value).encode("utf-8", "replace").decode()

@@ -1,0 +1,162 @@
+"""The way in: records from the doors go to the store in groups, one commit for all who wait.
+
+What cannot be written yet is kept in memory, up to a bound, and written as soon as it can be. How an event is made is
+in doors; how it is kept is in stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from heardback.errors import StoreError
+from heardback.events import Record
+from heardback.stores import EventLog
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["durable", "kept", "lost"]
+"""On disk; in memory, to be written when the store is back; neither, for memory was full."""
+
+GROUP = 2_000
+"""Records of one commit at most, so that a long queue is no long silence."""
+
+READER_WAITS_S = 0.25
+UNSUBSCRIBE_WAITS_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has become of the records since the start."""
+
+    durable: int = 0
+    kept: int = 0
+    """Answered before they were durable."""
+    lost: int = 0
+    """Given up: memory was full, the store did not come back before the end, or it refused this record alone."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The records of one commit, and what those who wait for it wait on."""
+
+    records: list[Record] = field(default_factory=list)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    durable: bool = False
+
+
+class Journal:
+    """Group commit before an event log. Nothing is written but while `run` runs."""
+
+    def __init__(self, log: EventLog, bound: int, committed: Callable[[], None] = lambda: None) -> None:
+        """Take the log, how many records memory may hold, and what to call after each commit."""
+        self._log = log
+        self._bound = bound
+        self._committed = committed
+        self._open = _Group()
+        self._writing = 0
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self.healthy = True
+        """Whether the store took the last group at the first try."""
+        self.counts = Counts()
+
+    @property
+    def in_memory(self) -> int:
+        """How many records are not durable yet."""
+        return len(self._open.records) + self._writing
+
+    async def record(self, record: Record, wait_s: float = READER_WAITS_S) -> Outcome:
+        """Hand a record over and wait until it is durable: for `wait_s` at most, not at all while the store is away."""
+        if self.in_memory >= self._bound:
+            self.counts.lost += 1
+            return "lost"
+        group = self._open
+        group.records.append(record)
+        self._arrived.set()
+        if self.healthy:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await group.answered.wait()
+        if group.durable:
+            return "durable"
+        self.counts.kept += 1
+        return "kept"
+
+    async def run(self) -> None:
+        """Write what arrives, until `close` is called and all is written; to cancel it gives up what is in memory."""
+        try:
+            while await self._more():
+                group, self._open = self._open, _Group()
+                self._writing = len(group.records)
+                await self._write(group)
+        finally:
+            self.counts.lost += self.in_memory
+            if self.in_memory:
+                logger.error("%d events were given up: the store did not take them before the end", self.in_memory)
+
+    def close(self) -> None:
+        """Let `run` end once everything is written."""
+        self._closing = True
+        self._arrived.set()
+
+    async def _more(self) -> bool:
+        while not self._open.records and not self._closing:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return bool(self._open.records)
+
+    async def _write(self, group: _Group) -> None:
+        for start in range(0, len(group.records), GROUP):
+            chunk = group.records[start : start + GROUP]
+            await self._persist(chunk, group)
+            self._writing -= len(chunk)
+        group.durable = True
+        group.answered.set()
+        self._tell()
+
+    async def _persist(self, chunk: Sequence[Record], group: _Group) -> None:
+        pause = FIRST_PAUSE_S
+        while (fault := await self._fault(chunk)) is not None:
+            if self.healthy:
+                logger.error("the store takes no events (%s): they are kept in memory until it does", fault)
+            self.healthy = False
+            group.answered.set()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+        if not self.healthy:
+            logger.warning("the store takes events again; %d are waiting in memory", self.in_memory)
+        self.healthy = True
+
+    async def _fault(self, chunk: Sequence[Record]) -> StoreError | None:
+        """Append a chunk; give why the store cannot take it now, or None when it is done with."""
+        try:
+            await self._log.append(chunk)
+        except StoreError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  a fault of ours: whatever it is, readers must not hang on it
+            return await self._isolated(chunk, error)
+        self.counts.durable += len(chunk)
+        return None
+
+    async def _isolated(self, chunk: Sequence[Record], error: Exception) -> StoreError | None:
+        """Find the record that the store cannot hold, so that it alone is given up."""
+        if len(chunk) == 1:
+            self.counts.lost += 1
+            logger.error("event %s was given up: %s", chunk[0].event_id, type(error).__name__)
+            return None
+        for record in chunk:
+            if (fault := await self._fault([record])) is not None:
+                return fault
+        return None
+
+    def _tell(self) -> None:
+        try:
+            self._committed()
+        except Exception as error:  # noqa: BLE001  whoever listens must not stop the writing
+            logger.error("after a commit: %s", type(error).__name__)

@@ -1,0 +1,32 @@
+"""How long the lines of a 7bit or 8bit body get as changes are made to it."""
+
+LONGEST = 998
+"""Octets of a line, its line ending aside (RFC 5322, section 2.1.1)."""
+
+
+class Lines:
+    """The lines of one body. Spans that are changed may come in any order."""
+
+    def __init__(self, body: bytes) -> None:
+        """Begin with the lines as they are."""
+        self._body = body
+        self._grown: dict[int, int] = {}
+
+    def take(self, start: int, end: int, length: int, *, must: bool = False) -> bool:
+        """Say whether so many octets fit in place of a span; if so, or if they must, they count from now on."""
+        first, last = self._around(start, end)
+        grown = self._grown.get(first, 0) + length - (end - start)
+        if last - first + grown > LONGEST and not must:
+            return False
+        self._grown[first] = grown
+        second = self._body.rfind(b"\n", start, end) + 1
+        if second:  # what stood on two lines is one line now
+            self._grown[second] = self._grown.get(second, 0) + grown + second - first
+        return True
+
+    def _around(self, start: int, end: int) -> tuple[int, int]:
+        """Say where the line of a span begins and ends. No more of it is looked at than a line may have."""
+        far = LONGEST + 1
+        first = self._body.rfind(b"\n", max(start - far, 0), start) + 1 or max(start - far, 0)
+        last = self._body.find(b"\n", end, end + far)
+        return first, last if last >= 0 else min(end + far, len(self._body))

@@ -1,0 +1,59 @@
+"""Links in plain text: http(s) URLs as people write them, the punctuation after them left outside.
+
+Which URL can be tracked is decided by links, as for HTML.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from heardback import links
+from heardback.links import Edit, Link, Page
+from heardback.links.targets import ours, target
+
+URL = re.compile(r"(?<![A-Za-z0-9])https?://[^\s<>\"\x00-\x1f\x7f]+", re.IGNORECASE)
+PAIRS = {")": "(", "]": "[", "}": "{"}
+ENDS = frozenset(".,;:!?'*_~|`\u2026\u2019\u201d\xbb")
+"""What ends a sentence or an emphasis, not a URL."""
+
+
+def read(text: str, rules: links.Rules, *, delsp: bool = False) -> Page:
+    """Find the links of a plain text; `delsp` says that a line ending in a space goes on without it."""
+    return Page(tuple(_links(text, rules, delsp=delsp)), len(text), ())
+
+
+def edits(urls: Sequence[tuple[Link, str]]) -> list[Edit]:
+    """Give the changes that put these URLs in place of the links."""
+    return [Edit(link.start, link.end, url) for link, url in urls]
+
+
+def _links(text: str, rules: links.Rules, *, delsp: bool) -> Iterator[Link]:
+    for match in URL.finditer(text):
+        start, end = match.start(), match.start() + _length(match[0])
+        url, reason = target(text[start:end])
+        if not reason and ours(url, rules.base_urls):
+            reason = "ours"
+        if _goes_on(text, start, match.end(), delsp=delsp):
+            url, reason = text[start:end], "goes on in the next line"
+        yield Link(start, end, "", url, "click", not reason, reason)
+
+
+def _goes_on(text: str, start: int, end: int, *, delsp: bool) -> bool:
+    """Say whether what was found is the first line of a longer URL: in angle brackets, or in a flowed text."""
+    breaks = text[end : end + 1] in ("\r", "\n")
+    return (breaks and text[start - 1 : start] == "<") or (
+        delsp and re.match(r" \r?\n", text[end : end + 3]) is not None
+    )
+
+
+def _length(found: str) -> int:
+    """Say how much of what was found is URL: not the punctuation after it, nor brackets that close others."""
+    surplus = {closing: found.count(closing) - found.count(opening) for closing, opening in PAIRS.items()}
+    end = len(found)
+    while end:
+        last = found[end - 1]
+        if surplus.get(last, 0) > 0:
+            surplus[last] -= 1
+        elif last not in ENDS:
+            break
+        end -= 1
+    return end

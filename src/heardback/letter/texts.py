@@ -1,0 +1,195 @@
+"""The texts of a letter: the parts that a reader sees, their links found, ready to be written for any recipient.
+
+A text whose bytes must stay as they are (signed, unreadable …) is here too, with the reason: its links are reported.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from heardback import links
+from heardback.letter import charsets, plain, transfer
+from heardback.letter.lines import Lines
+from heardback.letter.mime import Part
+from heardback.letter.mint import Decision
+from heardback.letter.transfer import Change
+from heardback.letter.wishes import Rules
+from heardback.links import Edit, Page
+
+HTML, AMP, PLAIN = "text/html", "text/x-amp-html", "text/plain"
+
+PROTECTED = {"multipart/signed": "signed", "multipart/encrypted": "encrypted"}
+PGP = b"-----BEGIN PGP"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text: its body is `letter[start:end]`."""
+
+    path: str
+    type: str
+    start: int
+    end: int
+    body: bytes
+    encoding: str
+    ground: bytes
+    """What is spliced: the body, or, of a base64 body, what it holds."""
+    codec: str
+    page: Page
+    at: Mapping[int, int]
+    """Where the places of the text that may change stand in the ground."""
+    left: str
+    """Why it is left as it is; nothing where it is not."""
+    first: int = 0
+    """Index in the letter of its first link."""
+    pixel: bool = False
+    """Whether it is the one that carries the pixel."""
+
+
+def read(raw: bytes, parts: Sequence[Part], rules: Rules) -> tuple[tuple[Text, ...], tuple[str, ...]]:
+    """Read the texts of a letter, and say which parts were left alone and why."""
+    wanted = (HTML, AMP, PLAIN) if rules.plain_text else (HTML, AMP)
+    found: dict[int, Text] = {}
+    notes: list[str] = []
+    links_before = 0
+    for index, part in enumerate(parts):
+        left = _left(parts, part, rules)
+        if left == "attachment" and part.content.type in wanted:
+            notes.append(f"part {part.path}: attachment")
+        elif part.content.type in wanted:
+            text = _text(raw, part, left, rules)
+            found[index] = replace(text, first=links_before)
+            links_before += len(text.page.links)
+            notes += [f"part {part.path}: {text.left}"] if text.left else []
+        elif part.content.type.startswith("multipart/") and not _holds_parts(parts, index):
+            notes.append(f"part {part.path or '0'}: no parts were found in it")
+    for kind in (HTML, AMP):
+        shown = _shown(parts, found, kind)
+        if shown is not None:
+            found[shown] = replace(found[shown], pixel=True)
+    return tuple(found.values()), tuple(notes)
+
+
+def _holds_parts(parts: Sequence[Part], index: int) -> bool:
+    return index + 1 < len(parts) and parts[index + 1].parent == index
+
+
+def _left(parts: Sequence[Part], part: Part, rules: Rules) -> str:
+    """Why a part is left alone because of where it stands; nothing where it is not."""
+    if part.content.type == AMP and not rules.base_url.startswith("https:"):
+        return "AMP wants https"
+    while True:
+        if part.content.disposition not in ("", "inline"):
+            return "attachment"
+        if part.content.type in PROTECTED:
+            return PROTECTED[part.content.type]
+        if part.parent < 0:
+            return ""
+        part = parts[part.parent]
+
+
+def _shown(parts: Sequence[Part], found: Mapping[int, Text], kind: str) -> int | None:
+    """Give the text that carries the pixel: the first that is shown. Of alternatives the last is (RFC 2046, 5.1.4)."""
+    shown: dict[int, int] = {}
+    for index in reversed(range(len(parts))):
+        text = found.get(index)
+        own = index if text and text.type == kind and not text.left else shown.get(index)
+        if own is None:
+            continue
+        parent = parts[index].parent
+        if parent >= 0 and parts[parent].content.type == "multipart/alternative":
+            shown.setdefault(parent, own)
+        else:
+            shown[parent] = own
+    return shown.get(-1)
+
+
+def _text(raw: bytes, part: Part, left: str, rules: Rules) -> Text:
+    body = raw[part.start : part.end]
+    says = part.content
+    content, ground, ground_at, closed = _opened(body, says.encoding)
+    codec = charsets.codec(says.charset, content)
+    text = charsets.decode(content, codec) if codec else None
+    page = _page(content.decode("latin-1") if text is None else text, part, rules)
+    places = None if text is None else charsets.offsets(content, text, codec, _places(page))
+    unread = f"charset {says.charset[:40]!r}" if places is None else ""
+    pgp = "PGP" if PGP in content else ""
+    at = {place: ground_at(offset) for place, offset in (places or {}).items()}
+    return Text(
+        part.path,
+        says.type,
+        part.start,
+        part.end,
+        body,
+        says.encoding,
+        ground,
+        codec,
+        page,
+        at,
+        left or closed or unread or pgp,
+    )
+
+
+def _opened(body: bytes, encoding: str) -> tuple[bytes, bytes, Callable[[int], int], str]:
+    """Give what a body holds, the ground, where an offset of the one is in the other, and why it cannot be read."""
+    if encoding == "quoted-printable":
+        quoted = transfer.Quoted(body)
+        return quoted.content, body, quoted.at, ""
+    content = transfer.from_base64(body) if encoding == "base64" else body
+    if content is None or encoding not in (*transfer.LITERAL, "base64"):
+        return body, body, _same, "broken base64" if content is None else f"transfer encoding {encoding[:40]!r}"
+    return content, content, _same, ""
+
+
+def _same(offset: int) -> int:
+    return offset
+
+
+def _page(text: str, part: Part, rules: Rules) -> Page:
+    if part.content.type == PLAIN:
+        return plain.read(text, rules.for_links(), delsp=part.content.flowed_delsp)
+    return links.read(text, rules.for_links())
+
+
+def _places(page: Page) -> list[int]:
+    spans = [(link.start, link.end) for link in page.links] + [*page.markers, (page.pixel_at, page.pixel_at)]
+    return sorted({place for span in spans for place in span})
+
+
+def written(text: Text, decisions: Sequence[Decision], pixel: str) -> bytes:
+    """Write a text's body with its links as decided and the pixel's HTML in it."""
+    edits = _edits(text, decisions, pixel)
+    if not edits:
+        return text.body
+    changes = [Change(text.at[edit.start], text.at[edit.end], edit.text.encode(text.codec)) for edit in edits]
+    if text.encoding == "quoted-printable":
+        return transfer.splice_quoted(text.ground, changes)
+    spliced = transfer.splice(text.ground, changes)
+    return transfer.to_base64(spliced, text.body) if text.encoding == "base64" else spliced
+
+
+def _edits(text: Text, decisions: Sequence[Decision], pixel: str) -> list[Edit]:
+    if text.type == PLAIN:
+        pairs = zip(text.page.links, decisions, strict=True)
+        return plain.edits([(link, decision.url) for link, decision in pairs if decision.url])
+    return links.edits(text.page, lambda index, _: decisions[index].url, pixel)
+
+
+def fitted(text: Text, decisions: Sequence[Decision], pixel: str) -> tuple[list[Decision], str]:
+    """Take back what makes a line of a 7bit or 8bit body too long; a pixel that does goes on several lines."""
+    if text.encoding not in transfer.LITERAL or text.encoding == "binary":
+        return list(decisions), pixel
+    lines = Lines(text.ground)
+    _take_all(lines, text, decisions, must=True)
+    if pixel and not lines.take(text.at[text.page.pixel_at], text.at[text.page.pixel_at], len(pixel)):
+        pixel = pixel.replace(" ", transfer.line_ending(text.ground).decode())
+    return _take_all(lines, text, decisions, must=False), pixel
+
+
+def _take_all(lines: Lines, text: Text, decisions: Sequence[Decision], *, must: bool) -> list[Decision]:
+    """Take room for the links that must change (`heardback:` leads nowhere), or else for those that may."""
+    kept = list(decisions)
+    for index, (link, decision) in enumerate(zip(text.page.links, decisions, strict=True)):
+        if decision.url and must == (link.purpose != "click"):
+            fits = lines.take(text.at[link.start], text.at[link.end], len(decision.url), must=must)
+            kept[index] = decision if fits else Decision(None, "line too long")
+    return kept

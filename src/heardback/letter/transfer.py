@@ -1,0 +1,141 @@
+"""Transfer encodings (RFC 2045, section 6): reading a body, and writing changes into it; the rest stays as it is.
+
+A change's span is counted in the ground: the bytes that are spliced. That is the body itself for 7bit, 8bit, binary and
+quoted-printable (whose decoded offsets `Quoted` maps), and the decoded body for base64, which is encoded anew.
+"""
+
+import binascii
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+LITERAL = frozenset({"", "7bit", "8bit", "binary", "7-bit", "8-bit"})
+LINE = 76
+"""Characters of an encoded line at most, its line ending aside."""
+
+ESCAPE = re.compile(rb"(=(?:[0-9A-Fa-f]{2}|[ \t]*+(?:\r?\n|\Z)))")
+"""An octet, or a soft line break with the white space that transport may have put before its line ending."""
+
+HEX = [f"{octet:02X}" for octet in range(256)]
+OCTETS = {
+    f"={high}{low}".encode(): bytes.fromhex(high + low)
+    for high in "0123456789ABCDEFabcdef"
+    for low in "0123456789ABCDEFabcdef"
+}
+UNSAFE = re.compile(rb"[^ -<>-~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Put `data` in place of `ground[start:end]`."""
+
+    start: int
+    end: int
+    data: bytes
+
+
+def splice(ground: bytes, changes: Iterable[Change]) -> bytes:
+    """Make the changes, which are in order and do not overlap."""
+    return b"".join(_pieces(ground, changes))
+
+
+def _pieces(ground: bytes, changes: Iterable[Change]) -> Iterator[bytes]:
+    at = 0
+    for change in changes:
+        yield ground[at : change.start]
+        yield change.data
+        at = change.end
+    yield ground[at:]
+
+
+class Quoted:
+    """A quoted-printable body, read, and where each decoded octet stands in it."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Read the body. What is no escape stands for itself, as in every reader."""
+        encoded = ESCAPE.split(raw)
+        decoded = list(encoded)
+        decoded[1::2] = [OCTETS.get(escape, b"") for escape in encoded[1::2]]
+        self.content = b"".join(decoded)
+        self._raw_starts = list(accumulate(map(len, encoded), initial=0))
+        self._starts = list(accumulate(map(len, decoded), initial=0))
+
+    def at(self, offset: int) -> int:
+        """Say where the octet at a decoded offset begins in the body."""
+        piece = bisect_right(self._starts, offset) - 1
+        return self._raw_starts[piece] + offset - self._starts[piece]
+
+
+def splice_quoted(ground: bytes, changes: Sequence[Change]) -> bytes:
+    """Make the changes in a quoted-printable body: only they are encoded, in lines of 76 characters at most."""
+    pieces: list[bytes] = []
+    column = at = 0
+    soft = b"=" + line_ending(ground)
+    for change in changes:
+        kept = ground[at : change.start]
+        column = _column(column, kept)
+        written = quoted(change.data, column, soft)
+        column = _column(column, written)
+        if written and column + _rest_of_line(ground, change.end) > LINE:
+            written += soft
+            column = 0
+        pieces += kept, written
+        at = change.end
+    return b"".join([*pieces, ground[at:]])
+
+
+def _column(column: int, text: bytes) -> int:
+    newline = text.rfind(b"\n")
+    return column + len(text) if newline < 0 else len(text) - newline - 1
+
+
+def _rest_of_line(ground: bytes, at: int) -> int:
+    newline = ground.find(b"\n", at, at + LINE + 2)
+    return len(ground[at : at + LINE + 1 if newline < 0 else newline].rstrip(b"\r"))
+
+
+def quoted(data: bytes, column: int, soft: bytes) -> bytes:
+    """Encode octets from a column on, with soft line breaks that leave every escape whole."""
+    text = UNSAFE.sub(lambda match: b"=" + HEX[match[0][0]].encode(), data)
+    pieces: list[bytes] = []
+    at, room = 0, LINE - 1 - column
+    while len(text) - at > room:
+        cut = _whole(text, at, at + max(room, 0))
+        pieces += text[at:cut], soft
+        at, room = cut, LINE - 1
+    return b"".join([*pieces, text[at:]])
+
+
+def _whole(text: bytes, start: int, cut: int) -> int:
+    """Move a cut before the escape that it would break."""
+    escape = text.rfind(b"=", max(start, cut - 2), cut)
+    return cut if escape < 0 else escape
+
+
+def from_base64(raw: bytes) -> bytes | None:
+    """Decode a base64 body; None where it is not base64 throughout. Padding may be missing."""
+    text = raw.translate(None, b" \t\r\n")
+    try:
+        return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
+    except binascii.Error:
+        return None
+
+
+def to_base64(data: bytes, body: bytes) -> bytes:
+    """Encode octets as a base64 body was: lines as long, the same ending, the same white space around it."""
+    core = body.strip(b" \t\r\n")
+    at = body.find(core)
+    head, tail = body[:at], body[at + len(core) :]
+    first, newline, _ = core.partition(b"\n")
+    width = len(first.rstrip(b" \t\r")) // 4 * 4
+    width = width if newline and 0 < width <= LINE else LINE
+    text = binascii.b2a_base64(data, newline=False)
+    return head + line_ending(body).join(text[at : at + width] for at in range(0, len(text), width)) + tail
+
+
+def line_ending(raw: bytes) -> bytes:
+    """Give the line ending that a text begins with; CRLF where it has none."""
+    first = raw.find(b"\n")
+    return b"\n" if first >= 0 and raw[first - 1 : first] != b"\r" else b"\r\n"

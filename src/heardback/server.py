@@ -1,0 +1,241 @@
+"""Settings into the running program: what is opened, started, drained and closed, in that order. The wiring diagram.
+
+What each part does is in its own room; the processes of `workers` are watched by supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+import uvloop
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from heardback.dispatcher import Dispatcher
+from heardback.doors.api import ApiDoor
+from heardback.doors.pages import Pages
+from heardback.doors.tracking import TrackingDoor
+from heardback.errors import SettingsError, StoreError
+from heardback.events import new_id
+from heardback.journal import Journal
+from heardback.settings import Settings, sqlite_path
+from heardback.stores import Store
+from heardback.supervisor import SIGNALS, Supervisor
+from heardback.tokens import Keyring
+from heardback.tracker import Tracker
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2_048
+"""Connections that wait to be accepted, at most."""
+
+ANSWERS_WITHIN_S = 4
+"""How long requests in flight have to be answered once the end has come."""
+
+WRITES_WITHIN_S = 4.0
+"""How long the journal then has for what is left."""
+
+
+def run(settings: Settings, bound: socket.socket, started: Callable[[], None]) -> None:
+    """Serve on a socket until SIGTERM or SIGINT; `started` is called once it answers.
+
+    Raises StoreError and SettingsError where it cannot begin.
+    """
+    if settings.server.workers == 1:
+        run_worker(settings, bound, started)
+        return
+    # Once, before the workers: a store that cannot be opened stops the start, and they find it made and migrated.
+    asyncio.run(checked(settings))
+    started()
+    Supervisor(run_worker, (settings, bound), settings.server.workers).run()
+
+
+def run_worker(settings: Settings, bound: socket.socket, started: Callable[[], None] = lambda: None) -> None:
+    """Be one worker: serve until a signal, drain and return."""
+    quiet()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, bound, started))
+
+
+async def serve(
+    settings: Settings, bound: socket.socket, started: Callable[[], None], ending: asyncio.Event | None = None
+) -> None:
+    """Open, start, answer until a signal comes or `ending` is set, drain, close."""
+    ending = ending or asyncio.Event()
+    async with opened(settings) as store, asyncio.TaskGroup() as tasks:
+        dispatcher = Dispatcher(store, settings.destinations, holder=new_id().hex)
+        journal = Journal(store, settings.server.memory_events, committed=dispatcher.wake)
+        door = Door(configured(application(settings, store, journal), settings), started)
+        await dispatcher.start()
+        writing = tasks.create_task(journal.run())
+        delivering = tasks.create_task(dispatcher.run())
+        with signalled(ending):
+            await door.answer([bound], ending)
+        journal.close()
+        await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
+        writing.cancel()
+        delivering.cancel()
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Store]:
+    """Open the store that the settings name, and close it at the end. Raises StoreError.
+
+    Without `make` it has to be there: who only looks must not leave an empty one behind.
+    """
+    from heardback.stores.sqlite import SQLiteStore
+
+    path = sqlite_path(settings.database)
+    if not make and not path.exists():
+        raise StoreError(f"there is no database at {path} yet: `heardback serve` makes it")
+    store = await SQLiteStore.open(path)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def checked(settings: Settings) -> None:
+    """Open the store and close it again."""
+    async with opened(settings):
+        pass
+
+
+def listening(settings: Settings) -> socket.socket:
+    """Bind the socket that every worker accepts on. Raises SettingsError where it cannot be."""
+    host, port = settings.server.host, settings.server.port
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        fix = "give server.host and server.port an address of this machine that is free"
+        raise SettingsError((f"{host} port {port} cannot be listened at ({error.strerror}): {fix}",)) from None
+    bound.listen(BACKLOG)
+    return bound
+
+
+def address(bound: socket.socket) -> str:
+    """Give where a socket is reached."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def application(settings: Settings, store: Store, journal: Journal) -> Starlette:
+    """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
+    pages = Pages()
+    public = TrackingDoor(
+        Keyring(settings.keys, conceal=settings.privacy.conceal),
+        journal,
+        pages,
+        hash_key=settings.privacy.hash_key,
+        ip_policy=settings.privacy.ip,
+        halon_secrets=settings.halon.secrets,
+        well_known=well_known(settings),
+    )
+    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations)
+    routes: list[BaseRoute] = [*public.routes(), *private.routes()]
+    if prefix := urlsplit(settings.base_url).path.rstrip("/"):
+        routes.append(Mount(prefix, routes=list(routes)))
+
+    async def nothing_here(_: Request, __: Exception) -> Response:
+        return pages.answer("not_found", 404)
+
+    app = Starlette(routes=routes, exception_handlers={404: nothing_here})
+    app.router.redirect_slashes = False  # a redirect goes only where a signature says
+    return app
+
+
+def well_known(settings: Settings) -> Mapping[str, bytes]:
+    """Read the files that are served under `/.well-known/`. Raises SettingsError."""
+    named = {
+        "apple-app-site-association": settings.server.apple_app_site_association,
+        "assetlinks.json": settings.server.assetlinks,
+    }
+    contents: dict[str, bytes] = {}
+    faults = []
+    for name, file in named.items():
+        try:
+            contents |= {name: Path(file).read_bytes()} if file else {}
+        except OSError as error:
+            faults.append(f"server: {file} cannot be read ({error.strerror}): name a file that can, or none")
+    if faults:
+        raise SettingsError(tuple(faults))
+    return contents
+
+
+def configured(app: Starlette, settings: Settings) -> uvicorn.Config:
+    """Tell uvicorn how to serve. Its access log stays off: it prints whole paths, tokens and all."""
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=list(settings.server.trusted_proxies),
+        timeout_graceful_shutdown=ANSWERS_WITHIN_S,
+        timeout_keep_alive=30,
+    )
+
+
+class Door(uvicorn.Server):
+    """uvicorn's server, which leaves the signals to us (its own would raise them again) and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        """Take what to serve, and what to call when it is served."""
+        super().__init__(config)
+        self._tell = started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self._tell()
+
+    async def answer(self, sockets: list[socket.socket], ending: asyncio.Event) -> None:
+        """Serve until `ending` is set and what is in flight has been answered."""
+        async with asyncio.TaskGroup() as tasks:
+            watch = tasks.create_task(self._exit_at(ending))
+            await self.serve(sockets)
+            watch.cancel()
+
+    async def _exit_at(self, ending: asyncio.Event) -> None:
+        await ending.wait()
+        self.should_exit = True
+
+
+@contextlib.contextmanager
+def signalled(ending: asyncio.Event) -> Iterator[None]:
+    """Let SIGTERM and SIGINT set an event."""
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, ending.set)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def quiet() -> None:
+    """Keep the libraries' chatter out of the log: httpx, for one, writes whole URLs at INFO."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("httpx", "httpcore", "uvicorn", "asyncio", "aiosqlite"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,39 @@
+"""What a heardback can be told: the table of settings, and how they are read and written.
+
+The table is in table, what a value must be in checks, from TOML and environment to Settings in reading, back to TOML
+in writing. Nothing here touches a disk: that is files.
+"""
+
+from heardback.settings.reading import origins, parse
+from heardback.settings.table import (
+    TABLE,
+    Destination,
+    Halon,
+    Privacy,
+    Row,
+    Server,
+    Settings,
+    Tracking,
+    sqlite_path,
+    value_at,
+    variable,
+)
+from heardback.settings.writing import example, toml
+
+__all__ = [
+    "TABLE",
+    "Destination",
+    "Halon",
+    "Privacy",
+    "Row",
+    "Server",
+    "Settings",
+    "Tracking",
+    "example",
+    "origins",
+    "parse",
+    "sqlite_path",
+    "toml",
+    "value_at",
+    "variable",
+]

@@ -1,0 +1,362 @@
+"""What a value must be. A check takes what TOML or JSON gave and returns the value that the program works with.
+
+It raises ValueError with "what is wrong; the fix". No message repeats a value that could hold a secret.
+Which setting has which check is in table.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time
+from typing import Literal, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from heardback.events import EVENT_TYPES, Modes
+from heardback.keys import Key
+
+T = TypeVar("T")
+Check = Callable[[object], T]
+Start = Literal["now"] | datetime
+
+LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
+PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+HEADER_VALUE = re.compile(r"[\t -~]*")
+OUR_HEADERS = re.compile(r"webhook-.*|content-.*|host|connection|transfer-encoding", re.IGNORECASE)
+BEARER = re.compile(r"[!-~]{16,}")
+KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a fraction",
+    str: "text",
+    list: "a list",
+    dict: "a table",
+    date: "a time",
+    time: "a time",
+}
+HALON_ID = re.compile(r"[1-9][0-9]{0,2}")
+
+
+class Wrong(ValueError):
+    """A list or a table holds values that cannot be used: the place of each in it, `[0].url`, and what is wrong."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+def faults_at(place: str, error: ValueError) -> list[tuple[str, str]]:
+    """Give what an error says, each fault with its place below this one."""
+    below = error.faults if isinstance(error, Wrong) else [("", str(error))]
+    return [(place + deeper, message) for deeper, message in below]
+
+
+def kind(value: object) -> str:
+    """Name the type of a value as somebody who writes TOML would."""
+    return next((name for known, name in KINDS.items() if isinstance(value, known)), "nothing")
+
+
+def misfit(value: object, fix: str) -> ValueError:
+    """Say that a value is of another type than belongs here."""
+    return ValueError(f"this is {kind(value)}; {fix}")
+
+
+def flag(value: object) -> bool:
+    """Take true or false."""
+    if not isinstance(value, bool):
+        raise misfit(value, "write true or false")
+    return value
+
+
+def text(value: object) -> str:
+    """Take text that can be written to a disk or a socket."""
+    if not isinstance(value, str):
+        raise misfit(value, "write text, in quotes")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("this holds bytes that are no text; write it as UTF-8")
+    return value
+
+
+def whole(low: int, high: int) -> Check[int]:
+    """Take a whole number between two, both included."""
+    fix = f"write a whole number from {low} to {high}"
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise misfit(value, fix)
+        if not low <= value <= high:
+            raise ValueError(f"{value} is out of range; {fix}")
+        return value
+
+    return check
+
+
+def seconds(low: float, high: float) -> Check[float]:
+    """Take seconds, with or without a fraction, between two bounds that are included."""
+    fix = f"write a number of seconds from {low:g} to {high:g}"
+
+    def check(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise misfit(value, fix)
+        if not low <= value <= high:
+            raise ValueError(f"{value} is out of range; {fix}")
+        return float(value)
+
+    return check
+
+
+def one_of(*choices: str) -> Check[str]:
+    """Take one of a few words."""
+
+    def check(value: object) -> str:
+        if text(value) not in choices:
+            raise ValueError(f"{value!r} is not known; write one of {', '.join(choices)}")
+        return text(value)
+
+    return check
+
+
+def items_of(check: Check[T], fix: str = "write a list, in square brackets") -> Check[tuple[T, ...]]:
+    """Take a list whose items all pass a check; say what is wrong with each that does not."""
+
+    def check_items(value: object) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise misfit(value, fix)
+        good, faults = [], []
+        for index, item in enumerate(value):
+            try:
+                good.append(check(item))
+            except ValueError as error:
+                faults += faults_at(f"[{index}]", error)
+        if faults:
+            raise Wrong(faults)
+        return tuple(good)
+
+    return check_items
+
+
+def distinct(check: Check[tuple[T, ...]], what: str, of: Callable[[T], str]) -> Check[tuple[T, ...]]:
+    """Take a list that passes a check and in which no two items have the same name."""
+
+    def check_names(value: object) -> tuple[T, ...]:
+        items = check(value)
+        names = [of(item) for item in items]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{what} {', '.join(twice)} stands here twice; give each its own")
+        return items
+
+    return check_names
+
+
+def table(value: object) -> Mapping[str, object]:
+    """Take a table."""
+    if not isinstance(value, Mapping):
+        raise misfit(value, 'write a table, { name = "value" } (in the environment, JSON: {"name": "value"})')
+    return value
+
+
+def web_address(value: object) -> SplitResult:
+    """Take an http or https URL in ASCII, without credentials."""
+    url = text(value)
+    if not re.fullmatch(r"[!-~]*", url):
+        raise ValueError(
+            "this holds characters that a URL cannot; write the host as A-labels (xn--…) and escape the rest"
+        )
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.port != 0 and is_host(parts.hostname or "")
+    except ValueError:
+        usable = False
+    if not usable or parts.netloc.endswith(":"):
+        raise ValueError("this is no web address; write it as https://host, https://host:port or https://host/path")
+    if "@" in parts.netloc:
+        raise ValueError("this holds a user name or a password; take them out (a destination's belong in its headers)")
+    return parts
+
+
+def is_host(name: str) -> bool:
+    """Say whether this is an IP address or can be a host's name."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return HOST.fullmatch(name) is not None
+    return True
+
+
+def host(value: object) -> str:
+    """Take an IP address, or a host's name, to listen at."""
+    if not is_host(text(value)):
+        raise ValueError("this is no address; write an IP address without brackets, or a host name, without a port")
+    return text(value)
+
+
+def base_url(value: object) -> str:
+    """Take what stands before every tracked URL's path: scheme, host, port and path prefix; a slash at its end goes."""
+    parts = web_address(value)
+    if "?" in text(value) or "#" in text(value):
+        raise ValueError("this holds a query or a fragment; end it with the host or the path")
+    path = parts.path.rstrip("/")
+    if not PREFIX.fullmatch(path):
+        raise ValueError(
+            "its path cannot be a prefix; write it with letters, digits, hyphens, dots, underscores and ~ alone"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+
+
+def webhook_url(value: object) -> str:
+    """Take the URL that batches are posted to."""
+    if web_address(value).fragment:
+        raise ValueError("this holds a fragment, which is never sent; take out # and what follows")
+    return text(value)
+
+
+def database(value: object) -> str:
+    """Take the URL of a store: for now, `sqlite:///` and a file's path."""
+    scheme, _, path = text(value).partition("://")
+    if scheme != "sqlite":
+        raise ValueError("this kind of database is not known (known: sqlite); write sqlite:///heardback.db")
+    if len(path) < 2 or not path.startswith("/") or path.endswith(("/", "/:memory:")) or {*"?#"} & {*path}:
+        raise ValueError(
+            "this names no file; write sqlite:///file.db, or sqlite:////folder/file.db for an absolute path"
+        )
+    return text(value)
+
+
+def network(value: object) -> str:
+    """Take an IP address or a network."""
+    try:
+        ipaddress.ip_network(text(value))
+    except ValueError:
+        raise ValueError(
+            "this is neither an address nor a network; write 192.0.2.1, 2001:db8::1 or, with no bit set behind the "
+            "prefix, 10.0.0.0/8"
+        ) from None
+    return text(value)
+
+
+def mode(value: object) -> str:
+    """Take a mode, or one each for opens and clicks."""
+    try:
+        Modes.parse(text(value))
+    except ValueError as error:
+        raise ValueError(f'{error}; write "full" or "open=anonymous,click=identified"') from None
+    return text(value)
+
+
+def key(value: object) -> str:
+    """Take a signing key."""
+    try:
+        Key.parse(text(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; make one with `heardback keys new`") from None
+    return text(value)
+
+
+def key_id(key_text: str) -> str:
+    """Give the id of a key that was checked."""
+    return Key.parse(key_text).id
+
+
+def bearer(value: object) -> str:
+    """Take a token that fits an Authorization header and is too long to guess; or none."""
+    if text(value) and not BEARER.fullmatch(text(value)):
+        raise ValueError("this is no API token; write 16 or more ASCII characters without a space, or leave it out")
+    return text(value)
+
+
+def hash_key(value: object) -> str:
+    """Take a key too long to guess; or none."""
+    if 0 < len(text(value)) < 16:
+        raise ValueError("this is too short; write 16 characters or more, or leave it out")
+    return text(value)
+
+
+def halon_secrets(value: object) -> Mapping[int, str]:
+    """Take Halon's secrets by their ids."""
+    secrets = table(value)
+    if not all(HALON_ID.fullmatch(name) and int(name) <= 254 for name in secrets):
+        raise ValueError('an id is no number from 1 to 254; write { 1 = "the secret" }')
+    if not all(isinstance(secret, str) and text(secret) for secret in secrets.values()):
+        raise ValueError('a secret is empty or no text; write { 1 = "the secret" }')
+    return {int(name): text(secret) for name, secret in secrets.items()}
+
+
+def destination_name(value: object) -> str:
+    """Take a name that can stand in a URL's path."""
+    if not NAME.fullmatch(text(value)):
+        raise ValueError(
+            "this is no name; write 1 to 64 letters, digits, hyphens, dots and underscores, a letter or digit first"
+        )
+    return text(value)
+
+
+def event_types(value: object) -> tuple[str, ...]:
+    """Take one or more types of event."""
+    types = items_of(one_of(*EVENT_TYPES))(value)
+    if not types:
+        raise ValueError(f"there is no event in this list; write one or more of {', '.join(EVENT_TYPES)}")
+    return types
+
+
+def webhook_secret(value: object) -> str:
+    """Take a secret as Standard Webhooks writes them: `whsec_` and the base64 of 24 to 64 bytes."""
+    try:
+        size = len(base64.b64decode(text(value).removeprefix("whsec_"), validate=True))
+    except ValueError:
+        size = 0
+    if not text(value).startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError(
+            "this is no Standard Webhooks secret; write whsec_ and the base64 of 24 to 64 random bytes, as from: "
+            "echo whsec_$(openssl rand -base64 32)"
+        )
+    return text(value)
+
+
+def webhook_secrets(value: object) -> tuple[str, ...]:
+    """Take one secret, several (all of them sign), or none."""
+    if isinstance(value, str):
+        return (webhook_secret(value),) if value else ()
+    return items_of(webhook_secret)(value)
+
+
+def headers(value: object) -> Mapping[str, str]:
+    """Take headers that go with every POST, none of which is heardback's own to set."""
+    given = table(value)
+    faults = [(f".{name}", fault) for name, content in given.items() if (fault := header_fault(name, content))]
+    names = [name.lower() for name in given]
+    faults += [
+        (f".{name}", "this header stands here twice; write it once") for name in given if names.count(name.lower()) > 1
+    ]
+    if faults:
+        raise Wrong(faults)
+    return {name: text(content) for name, content in given.items()}
+
+
+def header_fault(name: str, content: object) -> str:
+    """Say what is wrong with a header; nothing, if nothing is."""
+    if not HEADER_NAME.fullmatch(name):
+        return "this is no header's name; write letters, digits and hyphens"
+    if OUR_HEADERS.fullmatch(name):
+        return "heardback sets this header itself; take it out"
+    if not isinstance(content, str) or not HEADER_VALUE.fullmatch(content):
+        return "its value is no line of ASCII text; write one, in quotes"
+    return ""
+
+
+def start(value: object) -> Start:
+    """Take `now`, or a time with an offset, as text or as TOML's own; it comes back in UTC."""
+    if value == "now":
+        return "now"
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(moment, datetime) and moment.tzinfo:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError('this is no time with an offset; write "now" or a time such as 2026-01-31T08:00:00Z')

@@ -1,0 +1,174 @@
+"""What every store promises, as three small Protocols, and the values that pass in and out.
+
+An event log, a cursor for each reader of it, and what people have asked for. The engines are in stores.sqlite and its
+neighbours; the transitions of a cursor (claim, pin, settle …) are pure functions in cursors. `tests/contract.py` holds
+each engine to the docstrings here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from heardback.events import Record
+
+NEWEST_AT_MOST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record and its place in the store's order."""
+
+    position: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events are looked for. An empty field filters nothing; times are Unix milliseconds of recording."""
+
+    types: tuple[str, ...] = ()
+    recipient: str = ""
+    message_id: str = ""
+    since: int = 0
+    """The first millisecond that counts."""
+    until: int = 0
+    """The first millisecond that no longer counts; 0 is no end."""
+    before: int = 0
+    """Only positions below this one; 0 is no bound. A page's last position asks for the next page."""
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one POST carries, pinned until it is settled: a retry has the same id and the same bytes."""
+
+    id: str
+    event_ids: tuple[UUID, ...]
+    last: int
+    """The position that the cursor takes when the batch is settled: events passed over lie below it too."""
+    body: bytes
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a reader is, what it has in flight, and who holds it. All times are Unix seconds.
+
+    `revision` counts the writes: a write that was made from an older revision is refused.
+    """
+
+    name: str
+    position: int
+    """Everything up to and including it is settled or passed over."""
+    batch: Batch | None = None
+    attempts: int = 0
+    """Failed attempts at the pinned batch."""
+    first_attempt: float = 0.0
+    due: float = 0.0
+    """No attempt before this."""
+    holder: str = ""
+    lease_until: float = 0.0
+    paused: bool = False
+    last_answer: str = ""
+    """The last answer in a few words: `200`, `503`, `timed out`."""
+    last_answer_at: float = 0.0
+    delivered: int = 0
+    passed_over: int = 0
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a destination refused for good."""
+
+    destination: str
+    event_id: UUID
+    answer: str
+    at: float
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """A recipient who unsubscribed, and from what: the empty list is every letter without a list of its own."""
+
+    recipient: str
+    list: str
+    since: int
+    """Unix milliseconds."""
+    message_id: str = ""
+
+
+class EventLog(Protocol):
+    """Every event, in one order that never changes."""
+
+    async def append(self, records: Sequence[Record]) -> None:
+        """Make the records durable, in this order, all or none; the same event id twice is one event.
+
+        An unsubscribe stands among the suppressions in the same commit. One of the same recipient, list and letter
+        within an hour of the last is the same press of the button: it is not appended again. Raises StoreError, after
+        which nothing of it was appended or all of it was, and the same call may be made again.
+        """
+
+    async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
+        """Give the events behind a position, oldest first: at most `limit`, and at most `max_bytes` past the first.
+
+        No event ever appears later below a position that was once read.
+        """
+
+    async def find(self, wanted: Filter) -> list[Stored]:
+        """Give the events that are looked for, newest first."""
+
+    async def get(self, event_ids: Sequence[UUID]) -> list[Stored]:
+        """Give those of the events that there are, oldest first."""
+
+    async def end(self) -> int:
+        """Give the position of the newest event; 0 where there is none yet."""
+
+    async def position_at(self, milliseconds: int) -> int:
+        """Give the position before the first event recorded at that time or later."""
+
+
+class Deliveries(Protocol):
+    """A cursor for each reader, and what was refused."""
+
+    async def cursor(self, name: str) -> Cursor | None:
+        """Give a reader's cursor with its pinned batch."""
+
+    async def cursors(self) -> Mapping[str, Cursor]:
+        """Give every reader's cursor, by name, each without its batch's body."""
+
+    async def start(self, name: str, position: int) -> Cursor:
+        """Give the reader's cursor, made at this position where there was none."""
+
+    async def save(self, cursor: Cursor, dead: Sequence[DeadLetter] = ()) -> Cursor | None:
+        """Write the cursor and add the dead letters, in one commit, if nobody wrote the cursor since it was read.
+
+        Gives the cursor with its next revision, or None where another was quicker: read it again.
+        """
+
+    async def waiting(self, position: int) -> int:
+        """Count the events behind a position."""
+
+    async def dead_letters(self, destination: str, limit: int = 100) -> list[DeadLetter]:
+        """Give a destination's dead letters, oldest first."""
+
+    async def dead_letter_counts(self) -> Mapping[str, int]:
+        """Count the dead letters of each destination that has any."""
+
+
+class People(Protocol):
+    """What people have asked for."""
+
+    async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
+        """Give the suppression of a recipient in a list, if there is one."""
+
+
+class Store(EventLog, Deliveries, People, Protocol):
+    """One engine's log, cursors and people, opened and closed together."""
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the engine."""

@@ -1,0 +1,144 @@
+"""The transitions of a cursor, as pure functions: claim, pin, settle, postpone, halve, bury, pause.
+
+Who asks for them, and when, is in dispatcher; keeping the result is the engines'. All times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from heardback.stores import Batch, Cursor, DeadLetter
+
+LEASE_S = 10.0
+SCHEDULE_S = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0)
+"""Waits after the first failed attempts; the last one is that of all the others too."""
+JITTER = 0.2
+SHORTEST_S, LONGEST_S = 1.0, 86_400.0
+"""What a receiver may ask for with `Retry-After`."""
+PATIENCE_S = 72 * 3_600.0
+
+
+def is_held(cursor: Cursor, holder: str, now: float) -> bool:
+    """Say whether another than `holder` has the lease.
+
+    A lease that lies far ahead is none: the clock was set back. Twice its length, because the nodes' clocks differ.
+    """
+    return cursor.holder not in ("", holder) and now <= cursor.lease_until <= now + 2 * LEASE_S
+
+
+def is_due(cursor: Cursor, now: float) -> bool:
+    """Say whether an attempt may be made; one further off than any wait is due now: the clock was set back."""
+    return not now < cursor.due <= now + LONGEST_S * (1 + JITTER)
+
+
+def is_worn_out(cursor: Cursor, now: float) -> bool:
+    """Say whether the pinned batch has been tried for as long as anything is."""
+    return now - cursor.first_attempt >= PATIENCE_S
+
+
+def delay(
+    attempts: int, random: float, retry_after: float | None = None, schedule: Sequence[float] = SCHEDULE_S
+) -> float:
+    """Give the seconds until the next attempt, after so many failed ones; `random` is in [0, 1)."""
+    if retry_after is not None:
+        return min(max(retry_after, SHORTEST_S), LONGEST_S)
+    return schedule[min(attempts, len(schedule)) - 1] * (1 - JITTER + 2 * JITTER * random)
+
+
+def claimed(cursor: Cursor, holder: str, now: float) -> Cursor:
+    """Take the lease for another attempt at the pinned batch.
+
+    Time in which nobody tried (nothing ran, the destination was paused, the clock was set) does not count as patience.
+    """
+    late = max(0.0, now - cursor.due)
+    first_attempt = min(cursor.first_attempt + late, now)
+    return replace(cursor, holder=holder, lease_until=now + LEASE_S, first_attempt=first_attempt, due=now)
+
+
+def renewed(cursor: Cursor, now: float) -> Cursor:
+    """Keep the lease for longer."""
+    return replace(cursor, lease_until=now + LEASE_S)
+
+
+def pinned(cursor: Cursor, batch: Batch, passed_over: int, holder: str, now: float) -> Cursor:
+    """Take the lease and pin a fresh batch; `passed_over` are the events up to its last one that it does not carry."""
+    return replace(
+        cursor,
+        batch=batch,
+        passed_over=cursor.passed_over + passed_over,
+        attempts=0,
+        first_attempt=now,
+        due=now,
+        holder=holder,
+        lease_until=now + LEASE_S,
+    )
+
+
+def passed(cursor: Cursor, position: int, count: int) -> Cursor:
+    """Go on to a position without a POST: past events that the destination does not take, or that are no more."""
+    return replace(moved(cursor, position), passed_over=cursor.passed_over + count)
+
+
+def settled(cursor: Cursor, answer: str, now: float) -> Cursor:
+    """Go on: the pinned batch was delivered."""
+    batch = pinned_in(cursor)
+    delivered = cursor.delivered + len(batch.event_ids)
+    return replace(answered(moved(cursor, batch.last), answer, now), delivered=delivered)
+
+
+def buried(cursor: Cursor, answer: str, now: float) -> tuple[Cursor, tuple[DeadLetter, ...]]:
+    """Go on without the pinned batch: its events are dead letters."""
+    batch = pinned_in(cursor)
+    dead = tuple(DeadLetter(cursor.name, event_id, answer, now) for event_id in batch.event_ids)
+    return answered(moved(cursor, batch.last), answer, now), dead
+
+
+def halved(cursor: Cursor, half: Batch, uncounted: int, answer: str, now: float) -> Cursor:
+    """Pin the first half of the refused batch in its place; the rest is read again behind it.
+
+    `uncounted` are the passed over events behind the half, which will be counted when they are read again.
+    """
+    return answered(pinned(cursor, half, -uncounted, cursor.holder, now), answer, now)
+
+
+def postponed(cursor: Cursor, answer: str, wait: float, now: float) -> Cursor:
+    """Let go of the pinned batch for `wait` seconds."""
+    return replace(released(answered(cursor, answer, now)), attempts=cursor.attempts + 1, due=now + wait)
+
+
+def gone(cursor: Cursor, answer: str, now: float) -> Cursor:
+    """Stop, batch and all, because the destination wants nothing more."""
+    return paused(released(answered(cursor, answer, now)))
+
+
+def paused(cursor: Cursor) -> Cursor:
+    """Make no attempt until somebody resumes it; one that is under way ends as it ends."""
+    return replace(cursor, paused=True)
+
+
+def resumed(cursor: Cursor, now: float) -> Cursor:
+    """Go on at once where it stopped."""
+    return replace(cursor, paused=False, due=min(cursor.due, now))
+
+
+def answered(cursor: Cursor, answer: str, now: float) -> Cursor:
+    """Note what was answered and when."""
+    return replace(cursor, last_answer=answer, last_answer_at=now)
+
+
+def released(cursor: Cursor) -> Cursor:
+    """Give the lease back."""
+    return replace(cursor, holder="", lease_until=0.0)
+
+
+def moved(cursor: Cursor, position: int) -> Cursor:
+    """Stand at a position with nothing in flight."""
+    return replace(released(cursor), position=position, batch=None, attempts=0, first_attempt=0.0, due=0.0)
+
+
+def pinned_in(cursor: Cursor) -> Batch:
+    """Give the pinned batch; raise ValueError where there is none."""
+    if cursor.batch is None:
+        raise ValueError(f"{cursor.name} has no batch in flight")
+    return cursor.batch

@@ -1,0 +1,77 @@
+"""The SQL that stands in files beside this one: the named queries, and the migrations and how they are applied.
+
+Opening a connection is in connection; what goes into the queries is in rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from types import MappingProxyType
+
+import aiosqlite
+
+from heardback.errors import StoreError
+
+OURS = 0x48454152
+"""PRAGMA application_id of a database that heardback made: `HEAR`."""
+
+
+def named_queries(text: str) -> Mapping[str, str]:
+    """Read the queries of a file: `-- name: NAME`, what it does as comments, and the statement."""
+    sections = [section.partition("\n") for section in text.split("-- name: ")[1:]]
+    return MappingProxyType({name.strip(): without_comments(rest) for name, _, rest in sections})
+
+
+def without_comments(sql: str) -> str:
+    """Give the statement alone: sqlite3 begins a transaction by its first word."""
+    return "\n".join(line for line in sql.splitlines() if line and not line.startswith("--"))
+
+
+def statements(script: str) -> Iterator[str]:
+    """Give a script's statements one by one: sqlite3's executescript would commit before the first."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def read_migrations() -> tuple[str, ...]:
+    """Give the migrations' scripts in the order of their numbers; the version is how many were applied."""
+    scripts = sorted(files(__package__).joinpath("migrations").iterdir(), key=lambda script: script.name)
+    return tuple(script.read_text("utf-8") for script in scripts)
+
+
+QUERIES = named_queries(files(__package__).joinpath("queries.sql").read_text("utf-8"))
+MIGRATIONS = read_migrations()
+
+
+async def number(connection: aiosqlite.Connection, sql: str) -> int:
+    """Give the one number that a statement yields."""
+    [[found]] = await connection.execute_fetchall(sql)
+    return int(found)
+
+
+async def refuse_foreign(connection: aiosqlite.Connection) -> None:
+    """Raise StoreError for a database of another program or of a later heardback, before anything is written to it."""
+    if await number(connection, "PRAGMA user_version") > len(MIGRATIONS):
+        raise StoreError("it was written by a newer heardback; install that one, nothing was changed")
+    tables = await number(connection, "SELECT count(*) FROM sqlite_master")
+    if tables and await number(connection, "PRAGMA application_id") != OURS:
+        raise StoreError("it is another program's database; name another file, nothing was changed")
+
+
+async def migrate(connection: aiosqlite.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Apply the migrations that are missing, all or none; other processes wait for it."""
+    if await number(connection, "PRAGMA user_version") == len(migrations):
+        return
+    await connection.execute("BEGIN IMMEDIATE")
+    version = await number(connection, "PRAGMA user_version")  # again: another process may have been quicker
+    for script in migrations[version:]:
+        for statement in statements(script):
+            await connection.execute(statement)
+    await connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    await connection.commit()

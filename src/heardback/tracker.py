@@ -1,0 +1,191 @@
+"""What a sender calls: a letter in, its tracked copy out; or the links alone, for a sender that writes its own letters.
+
+No network, no event loop, thread-safe. How a letter is read and spliced is in letter; what a link says is in tokens.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+
+from heardback import files, letter, links
+from heardback.events import Clock, Modes
+from heardback.settings import Settings
+from heardback.tokens import DOORS, Keyring, Kind, Token
+
+Letter = TypeVar("Letter", bytes, EmailMessage)
+
+
+class Options(TypedDict, total=False):
+    """What may be said of one letter; what is not said is as the settings have it."""
+
+    message_id: str
+    """Default: the letter's own Message-ID."""
+    additional: Mapping[str, Any]
+    """Comes back in each event."""
+    list: str
+    """What an unsubscribe takes the recipient off."""
+    mode: str
+    """`full`, or for opens and clicks apart `open=anonymous,click=identified`."""
+    sent_at: int | None
+    """Unix seconds; default: the letter's Date, else now."""
+    opens: bool
+    clicks: bool
+    unsubscribe: bool
+
+
+class HeaderPolicy(policy.EmailPolicy):
+    """Writes long List-Unsubscribe URLs plainly: Python's own policies encode them, and one-click is dead."""
+
+    def fold(self, name: str, value: str) -> str:
+        """Give the header's text for a letter."""
+        if name.lower() == "list-unsubscribe":
+            return f"{name}: {value}{self.linesep}"
+        return str(super().fold(name, value))
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Give the header's bytes for a letter."""
+        if name.lower() == "list-unsubscribe":
+            return self.fold(name, value).encode("utf-8", "surrogateescape")
+        return super().fold_binary(name, value)
+
+
+HEADER_POLICY = HeaderPolicy(linesep="\r\n")
+
+
+class Tracker:
+    """Rewrites letters and makes tracked URLs with one set of keys."""
+
+    header_policy = HEADER_POLICY
+
+    def __init__(
+        self,
+        base_url: str,
+        keys: Sequence[str],
+        *,
+        conceal: bool = True,
+        plain_text: bool = False,
+        url_text_links: bool = True,
+        replace_unsubscribe: bool = False,
+        stop_on_dkim: bool = False,
+        clock: Clock = time.time,
+        **defaults: Unpack[Options],
+    ) -> None:
+        """Take where the server is reached, `id:secret` keys (the first signs) and the defaults of `[tracking]`.
+
+        Raises ValueError on a bad key or mode.
+        """
+        self._rules = letter.Rules(
+            base_url=base_url.rstrip("/"),
+            keyring=Keyring(keys, conceal=conceal),
+            base_urls=(base_url.rstrip("/"),),
+            plain_text=plain_text,
+            url_text_links=url_text_links,
+            replace_unsubscribe=replace_unsubscribe,
+            stop_on_dkim=stop_on_dkim,
+        )
+        self._defaults = defaults
+        self._clock = clock
+        Modes.parse(defaults.get("mode", "full"))
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock = time.time) -> Self:
+        """Make the tracker that settings describe."""
+        tracking = settings.tracking
+        return cls(
+            settings.base_url,
+            settings.keys,
+            conceal=settings.privacy.conceal,
+            plain_text=tracking.plain_text,
+            url_text_links=tracking.url_text_links,
+            replace_unsubscribe=tracking.replace_unsubscribe,
+            stop_on_dkim=tracking.stop_on_dkim,
+            clock=clock,
+            mode=tracking.mode,
+            opens=tracking.opens,
+            clicks=tracking.clicks,
+            unsubscribe=tracking.unsubscribe,
+        )
+
+    @classmethod
+    def from_settings(cls, config: Path | str | None = None) -> Self:
+        """Make the tracker of a settings file, as every command reads it. Raises SettingsError."""
+        return cls.of(files.load(Path(config) if config else None, os.environ, need=("keys",)).settings)
+
+    def rewrite(self, sent: Letter, recipient: str, **options: Unpack[Options]) -> Letter:
+        """Give the tracked copy of a letter for one recipient, of the kind that came in: bytes or EmailMessage.
+
+        Raises BadLetter where it cannot be read: send it as it is.
+        """
+        ((_, copy),) = self.rewrite_many(sent, [recipient], **options)
+        return copy
+
+    def rewrite_many(
+        self, sent: Letter, recipients: Iterable[str], **options: Unpack[Options]
+    ) -> Iterator[tuple[str, Letter]]:
+        """Give each recipient and the tracked copy for them; the letter is read once."""
+        raw = sent if isinstance(sent, bytes) else sent.as_bytes(policy=HEADER_POLICY)
+        read = letter.read(raw, self._rules)
+        for recipient in recipients:
+            copy = letter.write(read, self._rules, self._wishes(recipient, options), self._clock()).letter
+            yield recipient, copy if isinstance(sent, bytes) else message_from_bytes(copy, policy=HEADER_POLICY)
+
+    def explain(self, raw: bytes, recipient: str, **options: Unpack[Options]) -> letter.Rewritten:
+        """Give the tracked copy of a letter with what became of each link, and why."""
+        return letter.rewrite(raw, self._rules, self._wishes(recipient, options), self._clock())
+
+    def rewrite_html(self, html: str, recipient: str, **options: Unpack[Options]) -> letter.RewrittenPage:
+        """Give the tracked copy of an HTML document: `.html`, the `.headers` to send with it, `.links`."""
+        return letter.rewrite_html(html, self._rules, self._wishes(recipient, options), self._clock())
+
+    def open_url(self, recipient: str, **options: Unpack[Options]) -> str:
+        """Give a pixel's URL."""
+        return self.url(self._token("open", recipient, options))
+
+    def click_url(self, url: str, recipient: str, *, link: int | None = None, **options: Unpack[Options]) -> str:
+        """Give the tracked URL of a link. Raises ValueError, saying why, for a target that no redirect can go to."""
+        target, reason = links.target(url)
+        if reason:
+            raise ValueError(f"this url cannot be tracked: {reason}")
+        return self.url(self._token("click", recipient, options, target, link))
+
+    def unsubscribe_url(self, recipient: str, **options: Unpack[Options]) -> str:
+        """Give the URL for List-Unsubscribe, which is also the page with the button."""
+        return self.url(self._token("unsubscribe", recipient, options))
+
+    def preferences_url(self, recipient: str, **options: Unpack[Options]) -> str:
+        """Give the URL of the recipient's own tracking choices."""
+        return self.url(self._token("preferences", recipient, options))
+
+    def read(self, kind: Kind, token: str) -> Token:
+        """Say what a token says. Raises BadToken."""
+        return self._rules.keyring.read(kind, token)
+
+    def url(self, token: Token) -> str:
+        """Seal a token and give its URL."""
+        return f"{self._rules.base_url}/{DOORS[token.kind]}/{self._rules.keyring.seal(token)}"
+
+    def _token(self, kind: Kind, recipient: str, options: Options, url: str = "", link: int | None = None) -> Token:
+        said: Options = {**self._defaults, **options}
+        sent_at = said.get("sent_at")
+        return Token(
+            kind,
+            recipient=recipient,
+            message_id=said.get("message_id", ""),
+            url=url,
+            link=link,
+            list=said.get("list", ""),
+            mode=Modes.parse(said.get("mode", "full")).of(kind),
+            sent_at=int(self._clock()) if sent_at is None else sent_at,
+            additional=said.get("additional", {}),
+        )
+
+    def _wishes(self, recipient: str, options: Options) -> letter.Wishes:
+        said: Options = {**self._defaults, **options}
+        Modes.parse(said.get("mode", "full"))
+        return letter.Wishes(recipient=recipient, **said)

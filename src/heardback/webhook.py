@@ -1,0 +1,244 @@
+"""One POST to a destination: the address checked, the body signed, the answer judged.
+
+What is posted, when, and what an answer leads to is in dispatcher. httpx is used here alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import ssl
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from importlib.metadata import version
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import SOCK_STREAM
+from typing import cast
+
+import httpx
+
+from heardback.events import Clock
+from heardback.settings import Destination
+from heardback.stores import Batch
+
+USER_AGENT = f"heardback/{version('heardback')}"
+LONGEST_ANSWER = 65_536
+LONGEST_WORDS = 200
+
+TRIED_AGAIN = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+"""Of the 4xx: what time or a person puts right."""
+
+GLOBAL_UNICAST = ip_network("2000::/3")
+"""All of IPv6 that is in public use; NAT64, site-local and translated addresses lie outside."""
+SPECIAL: tuple[IPv4Network | IPv6Network, ...] = (
+    ip_network("192.0.0.0/24"),
+    ip_network("192.88.99.0/24"),
+    ip_network("2002::/16"),
+    ip_network("3fff::/20"),
+)
+"""Protocol assignments, 6to4 and documentation, which `ipaddress` takes for global in some versions of Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The destination has the batch."""
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It has to be tried again."""
+
+    answer: str
+    after: float | None = None
+    """Seconds that the destination asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The destination will never take this batch."""
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The destination wants nothing more."""
+
+    answer: str
+
+
+Outcome = Delivered | Retry | Refused | Gone
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""From a host and a port to the addresses, at least one; raises OSError."""
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """Ask the system for a host's addresses; raise OSError where there are none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=SOCK_STREAM)
+    except UnicodeError as error:
+        raise OSError("this is no host name") from error
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def tls_context() -> ssl.SSLContext:
+    """Make what certificates are verified with; `SSL_CERT_FILE` names another bundle of authorities."""
+    return httpx.create_ssl_context()
+
+
+class Webhook:
+    """The way to one destination, with connections of its own."""
+
+    def __init__(
+        self, destination: Destination, *, tls: ssl.SSLContext, clock: Clock = time.time, resolve: Resolve = resolve
+    ) -> None:
+        """Connect to nothing yet; `clock` dates the signatures."""
+        self._destination = destination
+        self._url = httpx.URL(destination.url)
+        self._host = self._url.raw_host.decode("ascii")
+        self._clock = clock
+        self._resolve = resolve
+        self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+
+    async def post(self, batch: Batch) -> Outcome:
+        """Post a batch once and say what came of it; whatever goes wrong on the way is a Retry."""
+        try:
+            async with asyncio.timeout(self._destination.timeout_s):
+                return await self._post(batch)
+        except (TimeoutError, httpx.TimeoutException):
+            return Retry("timed out")
+        except httpx.ConnectError as error:
+            return Retry(shortened(f"no connection: {error}"))
+        except httpx.TransportError as error:
+            return Retry(f"the connection broke ({type(error).__name__})")
+        except OSError as error:
+            return Retry(shortened(f"no address: {error.strerror or error}"))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def _post(self, batch: Batch) -> Outcome:
+        port = self._url.port or (443 if self._url.scheme == "https" else 80)
+        addresses = await self._resolve(self._host, port)
+        private = [address for address in addresses if not is_public(address)]
+        if private and not self._destination.allow_private:
+            return Retry(f"address refused: {private[0]} is not public; set allow_private")
+        response = await self._reach(batch, addresses)
+        try:
+            await skim(response)
+        finally:
+            await response.aclose()
+        return judged(response.status_code, retry_after(response.headers.get("retry-after", ""), self._clock()))
+
+    async def _reach(self, batch: Batch, addresses: Sequence[str]) -> httpx.Response:
+        """Send the request to the first of the addresses that can be connected to."""
+        *others, last = addresses
+        for address in others:
+            try:
+                return await self._transport.handle_async_request(self._request(batch, address, len(addresses)))
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return await self._transport.handle_async_request(self._request(batch, last, len(addresses)))
+
+    def _request(self, batch: Batch, address: str, addresses: int) -> httpx.Request:
+        """Make the request to this very address, in the name of the host: nothing resolves that name again."""
+        whole = self._destination.timeout_s
+        timeout = httpx.Timeout(whole, connect=whole / addresses)
+        return httpx.Request(
+            "POST",
+            self._url.copy_with(host=address),
+            headers=self._headers(batch),
+            content=batch.body,
+            extensions={"sni_hostname": self._host, "timeout": timeout.as_dict()},
+        )
+
+    def _headers(self, batch: Batch) -> httpx.Headers:
+        timestamp = int(self._clock())
+        headers = httpx.Headers({"User-Agent": USER_AGENT})
+        headers.update(self._destination.headers)
+        headers.update(
+            {
+                "Host": self._url.netloc.decode("ascii"),
+                "Content-Type": batch.content_type,
+                "webhook-id": batch.id,
+                "webhook-timestamp": str(timestamp),
+            }
+        )
+        if self._destination.secret:
+            headers["webhook-signature"] = signature(self._destination.secret, batch.id, timestamp, batch.body)
+        return headers
+
+
+def signature(secrets: Sequence[str], batch_id: str, timestamp: int, body: bytes) -> str:
+    """Sign a body with each `whsec_` secret (Standard Webhooks, symmetric); `timestamp` is in Unix seconds."""
+    signed = f"{batch_id}.{timestamp}.".encode() + body
+    digests = (hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), signed, "sha256") for secret in secrets)
+    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+
+
+async def skim(response: httpx.Response) -> None:
+    """Read an answer to its end, so that the connection can be used again, or as far as we care to; keep nothing."""
+    size = 0
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as chunks:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > LONGEST_ANSWER:
+                return
+
+
+def judged(status: int, after: float | None) -> Outcome:
+    """Say what an answer means; `after` is how long it asks to be left alone."""
+    answer = str(status)
+    if 200 <= status < 300:
+        return Delivered(answer)
+    if status == HTTPStatus.GONE:
+        return Gone(answer)
+    if 400 <= status < 500 and status not in TRIED_AGAIN:
+        return Refused(answer)
+    return Retry(answer, after)
+
+
+def retry_after(text: str, now: float) -> float | None:
+    """Read `Retry-After` (RFC 9110, section 10.2.3) as seconds from now; None where it cannot be understood."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
+
+
+def is_public(address: str) -> bool:
+    """Say whether an IP address is reachable from everywhere; an IPv4-mapped one is what it maps."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped:
+            return is_public(str(ip.ipv4_mapped))
+        if ip not in GLOBAL_UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in SPECIAL)
+
+
+def shortened(words: str) -> str:
+    """Keep an answer to a few words."""
+    return words if len(words) <= LONGEST_WORDS else words[: LONGEST_WORDS - 1] + "…"

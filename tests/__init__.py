@@ -1,0 +1,1 @@
+"""The tests of heardback, and the programs that they play with."""

@@ -1,0 +1,358 @@
+"""The SQLite store: the contract, and what only a file can show: processes, modes, locks, full disks, foreign files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiosqlite
+import pytest
+
+from heardback.errors import StoreError
+from heardback.stores import Filter, Store
+from heardback.stores.sqlite import SQLiteStore, rows
+from heardback.stores.sqlite.schema import MIGRATIONS, QUERIES, migrate, statements
+from tests.contract import NOON, OpenStore, StoreContract, click, everything, unsubscribe
+
+APPENDING = """
+import asyncio, sys
+from heardback.stores.sqlite import SQLiteStore
+
+async def main(path, appends, then):
+    sys.stdin.readline()
+    store = await SQLiteStore.open(path)
+    for number in range(int(appends)):
+        await store.append([Record(new_id(), "click", sys.argv[0], str(number), "", b"{}") for _ in range(5)])
+        print("appended", flush=True)
+    if then == "wait":
+        sys.stdin.readline()
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the name of a database that does not exist."""
+    return tmp_path / "a folder" / "heard back?#%.db"
+
+
+@pytest.fixture(autouse=True)
+def folder(path: Path) -> None:
+    """Make the database's folder."""
+    path.parent.mkdir()
+
+
+@pytest.fixture
+async def open_store(path: Path) -> AsyncIterator[OpenStore]:
+    """Open the database as often as is asked for, and close it as often."""
+    opened: list[SQLiteStore] = []
+
+    async def open_another() -> Store:
+        opened.append(await SQLiteStore.open(path))
+        return opened[-1]
+
+    yield open_another
+    for store in opened:
+        await store.close()
+
+
+@contextmanager
+def appender(path: Path, appends: int, then: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that appends five events a time once it gets a line on its stdin."""
+    command = [sys.executable, "-c", APPENDING, str(path), str(appends), then]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def go(process: subprocess.Popen[str]) -> None:
+    """Let a process begin."""
+    assert process.stdin
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size: writing fails, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be somebody whom file modes bind: root may write anything."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+class TestSQLite(StoreContract):
+    """SQLite keeps what every store promises."""
+
+    async def test_file(self, store: Store, path: Path) -> None:
+        """The file and its side files are their owner's alone, and are set up to last, to shrink and to forget."""
+        await store.append([click()])
+        files = sorted(path.parent.iterdir())
+        assert [file.name for file in files] == [path.name + end for end in ("", "-shm", "-wal")]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert isinstance(store, SQLiteStore)
+        pragmas = {"auto_vacuum": 2, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+        found = {name: (await store._writer.fetch(f"PRAGMA {name}"))[0][0] for name in pragmas}
+        assert found == pragmas
+
+    async def test_bytes_an_event(self, store: Store, path: Path) -> None:
+        """An ordinary click takes at most 1,000 bytes, indexes and all."""
+        count = 5_000
+        await store.append(
+            [replace(click(), body=bytes(450), signals=bytes(120), message_id=mail(n)) for n in range(count)]
+        )
+        await store.close()
+        assert path.stat().st_size / count <= 1_000
+
+    async def test_end_outlives_its_event(self, store: Store, path: Path) -> None:
+        """A position is never given twice, also when the newest events were deleted."""
+        await store.append([click(), click()])
+        end = await store.end()
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("DELETE FROM events")
+        assert await store.end() == end == await store.position_at(0)
+        await store.append([click()])
+        assert await store.end() > end
+
+    async def test_reads_wait_for_no_writer(self, store: Store, path: Path) -> None:
+        """While another process is in the middle of writing, reading goes on."""
+        await store.append([click()])
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            other.execute("DELETE FROM events")
+            assert len(await everything(store)) == 1
+
+    async def test_indexes(self, store: Store) -> None:
+        """Looking for a recipient, a letter, a rare type or a recent time goes through no table; nor does an unsubscribe."""
+        assert isinstance(store, SQLiteStore)
+        index_of = {
+            Filter(recipient="a"): "events_by_recipient",
+            Filter(recipient="a", message_id="b", since=1, until=2, before=3): "events_by_recipient",
+            Filter(message_id="b", since=1, until=2): "events_by_letter",
+            Filter(types=("unsubscribe", "site"), since=1): "events_rare",
+            Filter(since=1): "INTEGER PRIMARY KEY (rowid>?)",
+        }
+        for wanted, index in index_of.items():
+            conditions, values = rows.search(wanted)
+            assert index in await plan(store, QUERIES["find_events"].format(conditions=conditions), values)
+        pressed = await plan(store, QUERIES["append_unsubscribe"], rows.of_unsubscribe(unsubscribe(NOON)))
+        assert "SEARCH events USING INDEX events_by_recipient" in pressed
+
+    async def test_locked(self, path: Path, store: Store) -> None:
+        """While another process holds the lock longer than the time-out, writing is a StoreError; afterwards it works."""
+        hasty = await SQLiteStore.open(path, busy_s=0.05)
+        record = click()
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="locked"):
+                await hasty.append([record])
+            assert await everything(hasty) == []
+            started = await SQLiteStore.open(path, busy_s=0.05)
+            await started.close()
+        await hasty.append([record])
+        assert await everything(store) == [record]
+        await hasty.close()
+
+    async def test_locked_when_new(self, path: Path) -> None:
+        """A new file that another process holds locked is tried again, then a StoreError; afterwards it opens."""
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StoreError, match="locked"):
+                await SQLiteStore.open(path, busy_s=0.05)
+        await (await SQLiteStore.open(path)).close()
+
+    async def test_full_disk(self, store: Store, path: Path) -> None:
+        """On a full disk nothing of an append is kept and what is there can be read; once there is room, it works."""
+        records = [replace(click(), body=bytes(1_000)) for _ in range(1_000)]
+        await store.append(records[:1])
+        with largest_file(64 * 1024):
+            for _ in range(2):
+                with pytest.raises(StoreError):
+                    await store.append(records)
+            assert await everything(store) == records[:1]
+        await store.append(records)
+        assert await everything(store) == records
+
+    async def test_unreadable_pages(self, store: Store, path: Path) -> None:
+        """A damaged file is a StoreError that says so, and is left as it is."""
+        await store.append([click() for _ in range(1_000)])
+        await store.close()
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xaa" * (path.stat().st_size - 8192))
+        damaged = path.read_bytes()
+        with pytest.raises(StoreError, match="malformed"):
+            await everything(opened := await SQLiteStore.open(path))
+        await opened.close()
+        assert path.read_bytes() == damaged
+
+    async def test_killed(self, path: Path, open_store: OpenStore) -> None:
+        """Every append that a process announced before it was killed is there, each whole."""
+        with appender(path, 100_000, "wait") as process:
+            go(process)
+            assert process.stdout
+            announced = [process.stdout.readline() for _ in range(20)]
+            process.send_signal(signal.SIGKILL)
+            announced += process.stdout.readlines()
+        letters = [record.message_id for record in await everything(await open_store())]
+        assert len(letters) % 5 == 0
+        assert letters == [str(number) for number in range(len(letters) // 5) for _ in range(5)]
+        assert len(letters) >= 5 * len(announced)
+
+    async def test_many_processes(self, path: Path, open_store: OpenStore) -> None:
+        """Processes that open a file at once that none has made yet lose nothing of each other's appends."""
+        with ExitStack() as stack:
+            processes = [stack.enter_context(appender(path, 20, "stop")) for _ in range(4)]
+            for process in processes:
+                go(process)
+            assert [process.wait(60) for process in processes] == [0] * 4
+        records = await everything(await open_store())
+        assert Counter(record.message_id for record in records) == {str(number): 20 for number in range(20)}
+
+
+@pytest.mark.anyio
+class TestForeignFiles:
+    """What is no database of ours is refused, with the reason, and not touched."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        """Run on asyncio alone."""
+        return "asyncio"
+
+    @pytest.mark.parametrize("content", [b"dear diary", b"dear diary" * 1_000, b"SQLite format 3\x00" + bytes(4_080)])
+    async def test_no_database(self, path: Path, content: bytes) -> None:
+        """A file of something else is no database."""
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match="not a database"):
+            await SQLiteStore.open(path)
+        assert path.read_bytes() == content
+
+    async def test_another_program(self, path: Path) -> None:
+        """Another program's database stays that program's."""
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("CREATE TABLE events (a)")
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="another program"):
+            await SQLiteStore.open(path)
+        assert path.read_bytes() == before
+
+    async def test_newer(self, path: Path) -> None:
+        """A database of a later heardback is not opened by an earlier one."""
+        await (await SQLiteStore.open(path)).close()
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA user_version = 1000")
+        with pytest.raises(StoreError, match="newer heardback"):
+            await SQLiteStore.open(path)
+
+    async def test_no_folder(self, path: Path) -> None:
+        """A folder that does not exist, or a file in its place, is named in the error."""
+        for impossible in (path / "x.db", path.parent, path.parent / "none" / "x.db"):
+            with pytest.raises(StoreError, match="heard back|a folder"):
+                await SQLiteStore.open(impossible)
+
+    async def test_read_only(self) -> None:
+        """A file that may only be read, and a folder in which nothing may be made, are StoreErrors; freed, all works."""
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "heardback.db"
+            Path(folder).chmod(0o555)
+            with as_nobody(), pytest.raises(StoreError, match="Permission denied"):
+                await SQLiteStore.open(path)
+            Path(folder).chmod(0o755)
+            await (await SQLiteStore.open(path)).close()
+            path.chmod(0o444)
+            with as_nobody(), pytest.raises(StoreError, match="readonly|unable to open"):
+                await SQLiteStore.open(path)
+            path.chmod(0o600)
+            await (await SQLiteStore.open(path)).close()
+
+
+@pytest.mark.anyio
+class TestSchema:
+    """The SQL files, and how migrations are applied."""
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        """Run on asyncio alone."""
+        return "asyncio"
+
+    async def test_forward(self, path: Path) -> None:
+        """A file with data gets the migrations that it has not had, each once."""
+        store = await SQLiteStore.open(path)
+        await store.append([click()])
+        await store.close()
+        later = (*MIGRATIONS, "ALTER TABLE events ADD COLUMN score REAL;\n-- and\nUPDATE events SET score = 1;")
+        async with aiosqlite.connect(path) as connection:
+            await migrate(connection, later)
+            await migrate(connection, later)
+            assert list(await connection.execute_fetchall("SELECT score FROM events")) == [(1.0,)]
+            assert list(await connection.execute_fetchall("PRAGMA user_version")) == [(len(later),)]
+
+    async def test_all_or_none(self, path: Path) -> None:
+        """A migration that fails half way leaves the file as it was."""
+        await (await SQLiteStore.open(path)).close()
+        failing = (*MIGRATIONS, "CREATE TABLE more (a);\nCREATE TABLE more (a);")
+        async with aiosqlite.connect(path) as connection:
+            with pytest.raises(sqlite3.OperationalError, match="already exists"):
+                await migrate(connection, failing)
+        async with aiosqlite.connect(path) as connection:
+            found = await connection.execute_fetchall("SELECT name FROM sqlite_master WHERE name = 'more'")
+            assert list(found) == []
+            assert list(await connection.execute_fetchall("PRAGMA user_version")) == [(len(MIGRATIONS),)]
+
+    def test_statements(self) -> None:
+        """A script is cut where its statements end, not at every semicolon."""
+        script = "-- a; b\nSELECT ';';\nCREATE TRIGGER t AFTER INSERT ON x BEGIN\n  DELETE FROM y;\nEND;\n-- end\n"
+        first, second = statements(script)
+        assert (first, second[:14]) == ("-- a; b\nSELECT ';';\n", "CREATE TRIGGER")
+
+    def test_queries_are_described(self) -> None:
+        """Every query says what it does, and the store uses it."""
+        package = files("heardback.stores.sqlite")
+        sections = package.joinpath("queries.sql").read_text("utf-8").split("-- name: ")[1:]
+        code = package.joinpath("__init__.py").read_text("utf-8")
+        for section in sections:
+            name, description = section.splitlines()[:2]
+            assert description.startswith("-- ")
+            assert f'QUERIES["{name}"]' in code
+
+
+def mail(number: int) -> str:
+    """Make a message id of an ordinary length that differs from the others from the start."""
+    return f"<{hashlib.sha256(str(number).encode()).hexdigest()[:32]}@mail.example.com>"
+
+
+async def plan(store: SQLiteStore, query: str, values: Mapping[str, object]) -> str:
+    """Give SQLite's plan for a query."""
+    return "\n".join(row[3] for row in await store._reader.fetch("EXPLAIN QUERY PLAN " + query, values))
