@@ -17,7 +17,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any, Self
 
-API_TOKEN = "the api token of the tests"
+API_TOKEN = "the-api-token-of-the-tests"
 KEY = "2026t:the signing key of the tests"
 WAITS_S = 30.0
 

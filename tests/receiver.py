@@ -104,7 +104,7 @@ class Receiver:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds; fail after 20 seconds."""
         async with asyncio.timeout(20):
-            while not holds():  # noqa: ASYNC110  what holds may be anything, in a database too
+            while not holds():
                 await asyncio.sleep(0.01)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -50,14 +50,12 @@ class TestLease:
         assert (made.holder, made.lease_until, made.batch, made.attempts) == ("me", NOW + cursors.LEASE_S, BATCH, 2)
         assert cursors.renewed(made, NOW + 3).lease_until == NOW + 3 + cursors.LEASE_S
 
-    @pytest.mark.parametrize(("late", "counted"), [(0.0, 60.0), (100 * HOUR, 60.0), (-30.0, 60.0), (-1e9, 0.0)])
+    @pytest.mark.parametrize(("late", "counted"), [(0.0, 60.0), (100 * HOUR, 60.0), (-30.0, 30.0), (-1e9, 0.0)])
     def test_idle_time_is_no_patience(self, late: float, counted: float) -> None:
-        """The time in which nobody could try is not counted, however the clock was set."""
+        """The time in which nobody tried is not counted, however the clock was set."""
         now = FLYING.due + late
         made = cursors.claimed(FLYING, "me", now)
-        assert (now - made.first_attempt) == pytest.approx(
-            counted if late >= 0 else max(0.0, now - FLYING.first_attempt)
-        )
+        assert now - made.first_attempt == counted
         assert made.due == now
 
 

@@ -145,7 +145,7 @@ def test_only_what_is_missing_is_made() -> None:
     ("content", "why"),
     [
         ("keys = [", "heardback.keys.toml: this file is not TOML"),
-        ('keys = ["2026a:short"]', "heardback.keys.toml: keys[0]: a key's secret has 16"),
+        ('keys = ["2026a:"]', "heardback.keys.toml: keys[0]: a key has a secret behind its colon"),
         ('key = ["x"]', "heardback.keys.toml: key: there is no such setting; the nearest is"),
         ("[server]\nport = 1", "heardback.keys.toml: server.port: this is no key; write it in heardback.toml"),
     ],

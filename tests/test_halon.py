@@ -13,11 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from heardback.errors import BadToken
-from heardback.tokens import Token, halon
+from heardback.tokens import LONGEST, Kind, Token, halon
 
 SECRETS = {1: "a secret of Halon's", 254: "another ü"}
 OPEN = {"r": "jane@example.org", "m": "<1@example.com>"}
-CLICK = {**OPEN, "u": "http://example.com/example/path", "a": {"campaign": "autumn"}}
+TARGET = "http://example.com/example/path"
+CLICK = {**OPEN, "u": TARGET, "a": {"campaign": "autumn"}}
 
 
 def halon_token(said: object, secret_id: int = 1, secret: str | None = None) -> str:
@@ -32,22 +33,22 @@ def halon_token(said: object, secret_id: int = 1, secret: str | None = None) -> 
 def test_a_click_is_read() -> None:
     """A click's token says its url and what stood in `a`."""
     assert halon.read("click", halon_token(CLICK), SECRETS) == Token(
-        "click", "jane@example.org", "<1@example.com>", CLICK["u"], additional={"campaign": "autumn"}
+        "click", "jane@example.org", "<1@example.com>", TARGET, additional={"campaign": "autumn"}
     )
 
 
 @pytest.mark.parametrize("kind", ["open", "unsubscribe"])
-def test_open_and_unsubscribe_are_alike(kind: str) -> None:
+def test_open_and_unsubscribe_are_alike(kind: Kind) -> None:
     """The same text is an open at one door and an unsubscribe at the other, with any of the secrets."""
-    token = halon.read(kind, halon_token(OPEN, 254), SECRETS)  # type: ignore[arg-type]
+    token = halon.read(kind, halon_token(OPEN, 254), SECRETS)
     assert (token.kind, token.recipient, token.additional) == (kind, "jane@example.org", {})
 
 
 @pytest.mark.parametrize(("kind", "said"), [("open", CLICK), ("unsubscribe", CLICK), ("click", OPEN)])
-def test_a_click_is_told_by_its_url(kind: str, said: object) -> None:
+def test_a_click_is_told_by_its_url(kind: Kind, said: object) -> None:
     """A click's token opens no other door, and no other token opens a click's."""
     with pytest.raises(BadToken):
-        halon.read(kind, halon_token(said), SECRETS)  # type: ignore[arg-type]
+        halon.read(kind, halon_token(said), SECRETS)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_inflation_stops_at_its_cap() -> None:
     bomb = b"".join(deflate.compress(bytes(1 << 20)) for _ in range(8)) + deflate.flush()
     text = urlsafe_b64encode(b"\x01" + bytes(32) + bomb).decode()
     with pytest.raises(BadToken):
-        halon.read("open", text[: halon.LONGEST], SECRETS)
+        halon.read("open", text[:LONGEST], SECRETS)
 
 
 @given(st.text())

@@ -24,12 +24,11 @@ def test_key_is_an_id_and_a_secret() -> None:
         (f"a b:{SECRET}", "1 to 32"),
         (f"é:{SECRET}", "1 to 32"),
         (f"a\n:{SECRET}", "1 to 32"),
-        ("2026a:fifteen-letters", "16 characters"),
+        ("2026a:", "behind its colon"),
     ],
 )
 def test_what_is_no_key_is_told_why_without_its_secret(text: str, why: str) -> None:
     """A message says what a key looks like and repeats nothing of the text."""
-    text = text.replace("fifteen-letters", SECRET[:15])
     with pytest.raises(ValueError, match=why) as caught:
         Key.parse(text)
     assert SECRET[:15] not in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 
 from heardback.errors import BadLetter
 from heardback.letter import Rewritten, Rules, Wishes, read, rewrite, rewrite_html, write
-from heardback.tokens import Keyring, Token
+from heardback.tokens import DOORS, Keyring, Kind, Token
 
 KEYRING = Keyring(["test:0123456789abcdef0123456789abcdef"])
 RULES = Rules("https://t.example.com", KEYRING)
@@ -30,11 +30,10 @@ def rewritten(raw: bytes, rules: Rules = RULES, wishes: Wishes = JANE) -> Rewrit
     return rewrite(raw, rules, wishes, NOW)
 
 
-def tokens(raw: bytes, kind: str) -> list[Token]:
+def tokens(raw: bytes, kind: Kind) -> list[Token]:
     """What the tokens of a kind say, in order."""
-    door = {"open": "o", "click": "c", "unsubscribe": "u", "preferences": "p"}[kind]
-    found = re.findall(rf"https?://t\.example\.com/{door}/([\w-]+\.[\w-]+)", raw.decode("latin-1"))
-    return [KEYRING.read(kind, token) for token in found]  # type: ignore[arg-type]  # the kinds above are kinds
+    found = re.findall(rf"https?://t\.example\.com/{DOORS[kind]}/([\w-]+\.[\w-]+)", raw.decode("latin-1"))
+    return [KEYRING.read(kind, token) for token in found]
 
 
 def noise(length: int) -> str:
@@ -93,7 +92,15 @@ def test_callers_word_goes_over_the_letters() -> None:
     assert [(token.message_id, token.sent_at) for token in tokens(copy, "open")] == [("<mine@x>", 5)]
 
 
-@pytest.mark.parametrize("date", [b"", b"Date: yesterday\n", b"Date: Thu, 01 Jan 1950 00:00:00 +0000\n"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        b"",
+        b"Date: yesterday\n",
+        b"Date: Thu, 01 Jan 1950 00:00:00 +0000\n",
+        b"Date: Thu, 01 Jan 99999 00:00:00 +0000\n",
+    ],
+)
 def test_without_a_usable_date_the_clock_tells_the_time(date: bytes) -> None:
     """And without a Message-ID the token has none, which is said."""
     result = rewritten(b"From: a@example.com\n" + date + b"Content-Type: text/html\n\nx")
@@ -113,9 +120,9 @@ def test_without_a_usable_date_the_clock_tells_the_time(date: bytes) -> None:
 def test_a_mode_goes_into_the_tokens(mode: str, kinds: dict[str, str]) -> None:
     """Opens and clicks may have a mode each, one that is off is not tracked, and unsubscribing is personal in all."""
     copy = rewritten(letter(), wishes=replace(JANE, mode=mode)).letter
-    found = {kind: tokens(copy, kind) for kind in ("open", "click", "unsubscribe")}
-    assert {kind: said[0].mode for kind, said in found.items() if said} == kinds
-    assert found["unsubscribe"][0].recipient == "jane@example.org"
+    found = tokens(copy, "open") + tokens(copy, "click")[:1] + tokens(copy, "unsubscribe")
+    assert {token.kind: token.mode for token in found} == kinds
+    assert found[-1].recipient == "jane@example.org"
 
 
 def test_an_anonymous_letter_is_the_same_for_all_but_for_unsubscribing() -> None:
@@ -134,9 +141,8 @@ def test_heardback_links_work_with_everything_off() -> None:
     page = b'<a href="heardback:unsubscribe">out</a><a href="HEARDBACK:preferences" tracking="off">choices</a>'
     off = Wishes("jane@example.org", mode="off", opens=False, clicks=False, unsubscribe=False)
     result = rewritten(letter(page), wishes=off)
-    assert [tokens(result.letter, kind)[0].recipient for kind in ("unsubscribe", "preferences")] == [
-        "jane@example.org"
-    ] * 2
+    assert tokens(result.letter, "unsubscribe")[0].recipient == "jane@example.org"
+    assert tokens(result.letter, "preferences")[0].recipient == "jane@example.org"
     assert b"tracking" not in result.letter
     assert b"List-Unsubscribe" not in result.letter
     assert [link.tracked for link in result.links] == [True, True]
@@ -188,6 +194,7 @@ def test_a_tracked_url_that_gets_too_long_is_not_made() -> None:
         (b"opens, clicks", "ocu"),
         (b"OPENS,\n clicks, unsubscribe", "ocu"),
         (b"=?utf-8?q?opens?=", "ou"),
+        (b"=?utf-8?q?clicks?=,\n\topens", "ocu"),
         (b"", "ocu"),
     ],
 )
@@ -234,6 +241,28 @@ def test_what_has_no_header_is_no_letter(raw: bytes) -> None:
     """It is refused."""
     with pytest.raises(BadLetter):
         rewritten(raw)
+
+
+def test_a_header_that_is_not_utf8_is_read_as_latin1() -> None:
+    """And an encoded word of an unknown charset as it stands."""
+    for text, said in ((b"caf\xe9", "café"), (b"caf\xc3\xa9", "café"), (b"=?no-such?q?a?=", "=?no-such?q?a?=")):
+        copy = rewritten(letter(headers=b"X-Heardback-List: " + text + b"\n")).letter
+        assert tokens(copy, "open")[0].list == said
+
+
+def test_a_line_that_is_no_header_ends_the_header() -> None:
+    """What comes from there on is the body, as it is to other readers."""
+    raw = b"From: a@example.com\nContent-Type: text/html\nno header\n" + HTML
+    copy = rewritten(raw).letter
+    assert len(tokens(copy, "click")) == 2
+    assert re.search(rb"One-Click\nno header\n<p>", copy)
+
+
+def test_a_report_can_be_said_in_json() -> None:
+    """Octets that are no characters stand as question marks in it, and as they are in the letter."""
+    result = rewritten(letter(b'<a href="https://example.com/\xff">x</a>'))
+    assert [(link.url, link.reason) for link in result.links] == [("https://example.com/?", "lone surrogate")]
+    assert b"/\xff" in result.letter
 
 
 # List-Unsubscribe

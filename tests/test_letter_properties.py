@@ -103,13 +103,13 @@ def test_quoted_printable_is_read_back(data: bytes, column: int) -> None:
 @given(st.binary(max_size=400), st.integers(1, 19), st.sampled_from([b"\n", b"\r\n"]))
 def test_base64_keeps_its_shape(data: bytes, quads: int, line_ending: bytes) -> None:
     """A body encoded anew without a change is the body."""
-    text = transfer.to_base64(data, b"")
+    text = transfer.to_base64(data, b"", b"\r\n")
     lines = [text.replace(b"\r\n", b"")[at : at + quads * 4] for at in range(0, len(text), quads * 4)]
     body = line_ending.join(line for line in lines if line) + line_ending
     content = transfer.from_base64(body)
     assert content == data
     if body.count(line_ending) > 1:
-        assert transfer.to_base64(data, body) == body
+        assert transfer.to_base64(data, body, line_ending) == body
 
 
 @given(

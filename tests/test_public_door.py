@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import random
 import socket
 import string
 from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
 import pytest
@@ -15,6 +17,7 @@ from heardback.tracker import Tracker
 from tests.program import KEY, Answer, Program
 from tests.test_halon import halon_token
 
+KINDS: tuple[Kind, ...] = ("open", "click", "unsubscribe")
 RING = Keyring([KEY])
 TARGETS = (
     "https://example.com/",
@@ -35,14 +38,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield running
 
 
-def token(kind: Kind, **said: object) -> str:
+def token(kind: Kind, **said: Any) -> str:
     """Seal a token for Jane."""
     ordinary = {
         "recipient": "jane@example.org",
         "message_id": "<1@example.com>",
         "url": TARGETS[0] if kind == "click" else "",
     }
-    return RING.seal(Token(kind, **(ordinary | said)))  # type: ignore[arg-type]
+    return RING.seal(Token(kind, **(ordinary | said)))
 
 
 def is_pixel(answer: Answer) -> bool:
@@ -113,8 +116,8 @@ def test_a_mode_is_obeyed(program: Program, mode: str, recipient: str, agent: st
 
 def test_a_pseudonym_stands_for_its_recipient(program: Program) -> None:
     """The same person is the same pseudonym in every letter, and not named."""
-    for kind in ("open", "click"):
-        sealed = token(kind, message_id="<pseudo@example.com>", mode="pseudonymous")  # type: ignore[arg-type]
+    for kind in KINDS[:2]:
+        sealed = token(kind, message_id="<pseudo@example.com>", mode="pseudonymous")
         program.ask("GET", f"/{kind[0]}/{sealed}")
     first, second = program.events(message_id="<pseudo@example.com>")
     assert first["recipient"] == second["recipient"] != ""
@@ -131,14 +134,13 @@ def test_mode_off_redirects_and_records_nothing(program: Program) -> None:
 @pytest.mark.parametrize("door", ["o", "c", "u"])
 def test_head_is_answered_like_get_and_changes_nothing(program: Program, door: str) -> None:
     """The same status and headers, no body, no event."""
-    kind: Kind = {"o": "open", "c": "click", "u": "unsubscribe"}[door]  # type: ignore[assignment]
-    path = f"/{door}/{token(kind, message_id='<head@example.com>')}"
+    kind = next(kind for kind in KINDS if kind.startswith(door))
+    path = f"/{door}/{token(kind, message_id=f'<head-{door}@example.com>')}"
     head = program.ask("HEAD", path)
-    assert program.events(message_id="<head@example.com>") == []
+    assert program.events(message_id=f"<head-{door}@example.com>") == []
     get = program.ask("GET", path)
-    assert head.body == b""
-    assert (head.status, sorted(head.headers)) == (get.status, sorted(get.headers)) or door != "u"
-    assert head.status == get.status
+    undated = [[pair for pair in answer.headers if pair[0] != "date"] for answer in (head, get)]
+    assert (head.status, undated[0], head.body) == (get.status, undated[1], b"")
 
 
 def test_get_unsubscribes_nobody(program: Program) -> None:
@@ -210,7 +212,7 @@ def test_halons_tokens_work_at_the_same_doors(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "http://example.com/\r\nSet-Cookie: a=b", "//example.com/", "x"]
+    "url", ["javascript:alert(1)", "http://example.com/\0", "//example.com/", "x"]
 )
 def test_not_even_halon_sends_a_reader_there(program: Program, url: str) -> None:
     """A signed target that no browser should be sent to has no Location."""
@@ -218,10 +220,18 @@ def test_not_even_halon_sends_a_reader_there(program: Program, url: str) -> None
     assert (answer.status, answer.header("location")) == (404, "")
 
 
+def test_a_line_break_in_a_target_ends_no_header(program: Program) -> None:
+    """It is left out, as browsers leave it out: the answer has no header of the target's making."""
+    url = "http://example.com/\r\nSet-Cookie: a=b"
+    answer = program.ask("GET", f"/c/{halon_token({'r': 'joe@example.org', 'm': '<evil@example.com>', 'u': url})}")
+    assert answer.header("location") == "http://example.com/Set-Cookie: a=b"
+    assert answer.header("set-cookie") == ""
+
+
 def test_bad_tokens_do_nothing(program: Program) -> None:
     """Ten thousand mutated tokens and forged kinds: no 5xx, no redirect, no event."""
     dice = random.Random(8058)
-    good = {kind: token(kind, message_id="<bad@example.com>") for kind in ("open", "click", "unsubscribe")}  # type: ignore[arg-type]
+    good: dict[Kind, str] = {kind: token(kind, message_id="<bad@example.com>") for kind in KINDS}
     before = program.count()
     with socket.create_connection(("127.0.0.1", program.port)) as line:
         answers = line.makefile("rb")
@@ -261,7 +271,7 @@ def mutated(dice: random.Random, good: dict[Kind, str], number: int) -> tuple[st
     return door, dice.choice(["GET", "POST"]) if door == "u" else "GET", text
 
 
-def read_answer(answers: socket.SocketIO) -> tuple[int, bytes, bytes]:  # type: ignore[name-defined]  makefile's reader
+def read_answer(answers: io.BufferedReader) -> tuple[int, bytes, bytes]:
     """Read one answer from a connection that stays open."""
     status = int(answers.readline().split()[1])
     headers = b"".join(iter(answers.readline, b"\r\n"))

@@ -34,7 +34,7 @@ def test_the_demo_makes_the_round_trip(tmp_path: Path) -> None:
     """`heardback demo` prints the arrays that its receiver got, and leaves nothing behind."""
     done = command(tmp_path, "demo")
     assert done.returncode == 0, done.stderr.decode()
-    assert all(f'"type": "{kind}"'.encode() in done.stdout for kind in ("open", "click", "unsubscribe"))
+    assert all(f'"type":"{kind}"'.encode() in done.stdout for kind in ("open", "click", "unsubscribe"))
     assert b"Location https://shop.example.com/autumn?colour=rust&size=m#top" in done.stderr
     assert list(tmp_path.iterdir()) == []
 

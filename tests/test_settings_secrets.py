@@ -19,7 +19,6 @@ MAIN = {"name": "main", "url": "https://example.com/webhook"}
 SECRET_PLACES: Mapping[str, Any] = {
     "keys": lambda secret: {"keys": [secret, f"{secret}:short", f"{secret}:{secret}"] * 2},
     "api_token": lambda secret: {"api_token": f"{secret} {secret}"},
-    "hash_key": lambda secret: {"privacy": {"hash_key": secret[:15]}},
     "halon": lambda secret: {"halon": {"secrets": {secret: "1", "1": ""}}},
     "webhook": lambda secret: {"destinations": [{**MAIN, "secret": [secret, f"whsec_{secret}"], "name": ""}]},
     "header": lambda secret: {"destinations": [{**MAIN, "headers": {"Authorization": f"{secret}\n", "Host": secret}}]},

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
-SHORTEST_SECRET = 16
+GUESSED = 16
+"""Characters: a shorter secret, of whatever kind, may be guessed. It is used, with a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,6 @@ class Key:
             raise ValueError("a key is written id:secret")
         if not ID.fullmatch(key_id):
             raise ValueError("a key's id is 1 to 32 letters, digits, hyphens and underscores")
-        if len(secret) < SHORTEST_SECRET:
-            raise ValueError(f"a key's secret has {SHORTEST_SECRET} characters or more")
+        if not secret:
+            raise ValueError("a key has a secret behind its colon")
         return cls(key_id, secret)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
 from heardback import files, letter, links
 from heardback.events import Clock, Modes
@@ -55,7 +55,13 @@ class HeaderPolicy(policy.EmailPolicy):
         return super().fold_binary(name, value)
 
 
-HEADER_POLICY = HeaderPolicy(linesep="\r\n")
+HEADER_POLICY = HeaderPolicy(linesep="\r\n", message_factory=EmailMessage)
+
+
+def parsed(copy: bytes) -> EmailMessage:
+    """Give a letter as the EmailMessage that came in, to be written by a policy that leaves its headers good."""
+    message = message_from_bytes(copy, policy=HEADER_POLICY)
+    return cast("EmailMessage", message)
 
 
 class Tracker:
@@ -133,7 +139,7 @@ class Tracker:
         read = letter.read(raw, self._rules)
         for recipient in recipients:
             copy = letter.write(read, self._rules, self._wishes(recipient, options), self._clock()).letter
-            yield recipient, copy if isinstance(sent, bytes) else message_from_bytes(copy, policy=HEADER_POLICY)
+            yield recipient, copy if isinstance(sent, bytes) else parsed(copy)
 
     def explain(self, raw: bytes, recipient: str, **options: Unpack[Options]) -> letter.Rewritten:
         """Give the tracked copy of a letter with what became of each link, and why."""

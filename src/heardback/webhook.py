@@ -30,6 +30,8 @@ from heardback.stores import Batch
 USER_AGENT = f"heardback/{version('heardback')}"
 LONGEST_ANSWER = 65_536
 LONGEST_WORDS = 200
+IDLE_S = 2.0
+"""How long a connection is kept: less than receivers keep theirs, or a POST may meet one that just closes."""
 
 TRIED_AGAIN = frozenset(
     {
@@ -115,7 +117,8 @@ class Webhook:
         self._host = self._url.raw_host.decode("ascii")
         self._clock = clock
         self._resolve = resolve
-        self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+        limits = httpx.Limits(keepalive_expiry=IDLE_S)
+        self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
 
     async def post(self, batch: Batch) -> Outcome:
         """Post a batch once and say what came of it; whatever goes wrong on the way is a Retry."""

@@ -7,6 +7,7 @@ import os
 import sys
 
 from heardback import files, server
+from heardback.keys import GUESSED, Key
 from heardback.settings import Settings
 
 
@@ -43,6 +44,13 @@ def cautions(settings: Settings) -> list[str]:
         f"destination {each.name} has no secret: its batches are not signed"
         for each in settings.destinations
         if not each.secret
+    ]
+    secrets = {"api_token": settings.api_token, "privacy.hash_key": settings.privacy.hash_key}
+    secrets |= {f"key {key.id}": key.secret for key in map(Key.parse, settings.keys)}
+    remarks += [
+        f"{name} has fewer than {GUESSED} characters: it may be guessed"
+        for name, secret in secrets.items()
+        if len(secret) < GUESSED
     ]
     if not settings.base_url.startswith("https://"):
         remarks.append(

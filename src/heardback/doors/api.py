@@ -25,6 +25,9 @@ from heardback.stores import Store
 from heardback.tracker import Tracker
 
 
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
 @dataclass(frozen=True, slots=True)
 class ApiDoor:
     """What the private door needs of the rest, and its answers."""
@@ -42,7 +45,7 @@ class ApiDoor:
             Route("/api/events", self._guarded(self.events), methods=["GET"]),
             Route("/api/events/{event_id}", self._guarded(self.event), methods=["GET"]),
             Route("/api/destinations", self._guarded(self.destinations), methods=["GET"]),
-            Route("/api/{path:path}", self._guarded(self.nothing)),
+            Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
         ]
 
     async def rewrite(self, request: Request) -> Response:
@@ -81,9 +84,9 @@ class ApiDoor:
         """List the destinations and how each is doing."""
         return as_json({"items": await overview(self.store, self.configured), "cursor": None})
 
-    async def nothing(self, _: Request) -> Response:
+    async def nothing(self, request: Request) -> Response:
         """Say that there is nothing here, to those who may know."""
-        raise Problem(404, "No such resource")
+        raise Problem(404, "No such resource", f"nothing here takes {request.method}")
 
     async def _rewrite_letter(self, request: Request) -> Response:
         asked = bodies.letter_wanted(request.query_params)
@@ -107,7 +110,7 @@ class ApiDoor:
             except Problem as problem:
                 return problem.answer()
             except BadLetter as error:
-                return Problem(422, "This letter cannot be rewritten", str(error)).answer()
+                return Problem(422, "This cannot be tracked", str(error)).answer()
             except StoreError:
                 return Problem(503, "The store does not answer", "try again in a while").answer()
 

@@ -4,7 +4,7 @@ Read this file last: values are in wishes, the tree of parts in mime, what their
 the texts in texts, addresses in mint, the header's changes in unsubscribe. One HTML text is the business of links.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from heardback import links
@@ -84,7 +84,7 @@ def read(raw: bytes, rules: Rules) -> Letter:
     header = headers.read(raw, headers.start(raw))
     if not header.fields:
         raise BadLetter("This is no letter: it does not begin with a header.")
-    parts = mime.parts(raw, header) if header.separated else []
+    parts = mime.parts(raw, header) if header.separated or header.end < len(raw) else []
     found, notes = texts.read(raw, parts, rules)
     says = said(raw, header)
     return Letter(raw, header, says, found, says.notes + notes)
@@ -100,7 +100,7 @@ def write(letter: Letter, rules: Rules, wishes: Wishes, now: float) -> Rewritten
         if rules.stop_on_dkim:
             return _stopped(letter, notes)
         notes += ("the letter's DKIM signature no longer holds: sign it after this",)
-    changes = [Change(body.text.start, body.text.end, body.data) for body in bodies]
+    changes = [Change(body.text.part.start, body.text.part.end, body.data) for body in bodies]
     reports = tuple(report for body in bodies for report in body.links)
     return Rewritten(splice(letter.raw, [*header.changes, *changes]), reports, notes)
 
@@ -122,20 +122,25 @@ class Body:
 def _body(text: Text, mint: Mint) -> Body:
     if text.left:
         return Body(text, text.body, _left(text, text.left))
-    pixel = mint.pixel(AMP_PIXEL if text.type == texts.AMP else PIXEL) if text.pixel else ""
+    pixel = mint.pixel(AMP_PIXEL if text.part.content.type == texts.AMP else PIXEL) if text.pixel else ""
     decisions, pixel = texts.fitted(text, mint.decide(text.page.links, text.first), pixel)
-    return Body(text, texts.written(text, decisions, pixel), _reports(text.page, decisions, text.path))
+    return Body(text, texts.written(text, decisions, pixel), _reports(text.page, decisions, text.part.path))
 
 
 def _left(text: Text, reason: str) -> tuple[LinkReport, ...]:
-    return _reports(text.page, [Decision(None, link.reason or reason) for link in text.page.links], text.path)
+    return _reports(text.page, [Decision(None, link.reason or reason) for link in text.page.links], text.part.path)
 
 
-def _reports(page: links.Page, decisions: list[Decision], path: str = "") -> tuple[LinkReport, ...]:
+def _reports(page: links.Page, decisions: Sequence[Decision], path: str = "") -> tuple[LinkReport, ...]:
     return tuple(
-        LinkReport(path, link.start, link.url, decision.url is not None, decision.reason)
+        LinkReport(path, link.start, _sayable(link.url), decision.url is not None, decision.reason)
         for link, decision in zip(page.links, decisions, strict=True)
     )
+
+
+def _sayable(url: str) -> str:
+    """Put question marks in place of what was no character in the letter, for JSON cannot say it."""
+    return url if url.isascii() else url.encode("utf-8", "replace").decode()
 
 
 def _stopped(letter: Letter, notes: tuple[str, ...]) -> Rewritten:

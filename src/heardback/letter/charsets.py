@@ -58,7 +58,7 @@ def decode(content: bytes, name: str) -> str | None:
 
 def offsets(content: bytes, text: str, name: str, places: Sequence[int]) -> Mapping[int, int] | None:
     """Map places of the text (sorted, each once) to offsets into its octets; None where that cannot be told."""
-    if len(text) == len(content) and text.isascii() and content.isascii() and text.encode() == content:
+    if content.isascii() and text.isascii() and text.encode() == content:
         return {place: place for place in places}
     bounds = sorted({0, *places, len(text)})
     return _by_writing(content, text, name, bounds) or _by_reading(content, text, name, bounds)

@@ -14,6 +14,9 @@ from heardback.letter.headers import Header
 DEEPEST = 100
 """Levels of multiparts that are looked into; what lies deeper is left alone."""
 
+SAYS = frozenset({"content-type", "content-disposition", "content-transfer-encoding"})
+"""The fields that say something of a body; of each the first counts."""
+
 LONGEST_VALUE = 2_000
 """Characters of a Content-* value that are looked at: the parser of the standard library is quadratic."""
 
@@ -44,7 +47,7 @@ class Part:
     content: Content
     start: int
     end: int
-    """Of a multipart: where the header of its first part begins."""
+    """Of a multipart the same as `start`: what it holds is in its parts."""
 
 
 @dataclass(slots=True)
@@ -71,18 +74,19 @@ def content(raw: bytes, header: Header, default: str = "text/plain") -> Content:
     """Read what a header says of its body; `default` is the type where it says none."""
     message = Message()
     for field in header.fields:
-        if field.name.startswith("content-") and field.name not in message:
+        if field.name in SAYS and field.name not in message:
             text = raw[field.value_at : field.end].decode("latin-1").replace("\r", "").replace("\n", "")
             message[field.name] = text.strip()[:LONGEST_VALUE]
     if not message.keys():
         return Content(default)
+    kind = _type(message, default)
     return Content(
-        _type(message, default),
-        _boundary(message),
-        _charset(message),
+        kind,
+        _boundary(message) if kind.startswith("multipart/") else b"",
+        _charset(message) if kind.startswith("text/") else "",
         str(message.get("content-transfer-encoding", "")).partition(";")[0].strip().lower(),
         (message.get_content_disposition() or "").strip(),
-        _says(message, "format", "flowed") and _says(message, "delsp", "yes"),
+        kind == "text/plain" and _says(message, "format", "flowed") and _says(message, "delsp", "yes"),
     )
 
 

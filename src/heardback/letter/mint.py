@@ -1,7 +1,7 @@
 """The addresses of one copy: each with a token that says whose copy it is, and what is decided about each link."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 
 from heardback.events import Modes
@@ -35,15 +35,6 @@ class Mint:
         self._wishes = wishes
         self._modes = Modes.parse(wishes.mode)
         self._base = rules.base_url.rstrip("/")
-        self._blank = Token(
-            "open",
-            recipient=wishes.recipient,
-            message_id=wishes.message_id,
-            list=wishes.list,
-            sent_at=wishes.sent_at or 0,
-            additional=wishes.additional,
-            domain=rules.domain,
-        )
         self._personal: dict[Kind, str | None] = {}
         self._notes: list[str] = []
 
@@ -56,7 +47,7 @@ class Mint:
         """Give the pixel's HTML; nothing where opens are not tracked."""
         if not self._wishes.opens or self._modes.open == "off":
             return ""
-        url = self._url("open", self._modes.open)
+        url = self._url("open")
         if url is None:
             self._notes.append("the address of the pixel is too long")
             return ""
@@ -73,8 +64,7 @@ class Mint:
     def personal(self, kind: Kind) -> str | None:
         """Give the recipient's own address for `unsubscribe` or `preferences`; it names them in every mode."""
         if kind not in self._personal:
-            mode = "full" if self._modes == Modes() else "identified"
-            self._personal[kind] = self._url(kind, mode)
+            self._personal[kind] = self._url(kind)
         return self._personal[kind]
 
     def decide(self, links: Sequence[Link], first: int = 0) -> list[Decision]:
@@ -94,10 +84,22 @@ class Mint:
             return _or_too_long(self.personal("unsubscribe"))
         if link.purpose == "preferences":
             return _or_too_long(self.personal("preferences"))
-        return Decision(None, off) if off else _or_too_long(self._url("click", self._modes.click, link.url, index))
+        return Decision(None, off) if off else _or_too_long(self._url("click", link.url, index))
 
-    def _url(self, kind: Kind, mode: str, url: str = "", link: int | None = None) -> str | None:
-        token = replace(self._blank, kind=kind, mode=mode, url=url, link=link)
+    def _url(self, kind: Kind, url: str = "", link: int | None = None) -> str | None:
+        wishes = self._wishes
+        token = Token(
+            kind,
+            wishes.recipient,
+            wishes.message_id,
+            url,
+            link,
+            wishes.list,
+            self._modes.of(kind),
+            wishes.sent_at or 0,
+            wishes.additional,
+            self._rules.domain,
+        )
         made = f"{self._base}/{DOORS[kind]}/{self._rules.keyring.seal(token)}"
         return made if len(made) <= LONGEST_URL else None
 

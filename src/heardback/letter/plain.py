@@ -49,11 +49,7 @@ def _length(found: str) -> int:
     """Say how much of what was found is URL: not the punctuation after it, nor brackets that close others."""
     surplus = {closing: found.count(closing) - found.count(opening) for closing, opening in PAIRS.items()}
     end = len(found)
-    while end:
-        last = found[end - 1]
-        if surplus.get(last, 0) > 0:
-            surplus[last] -= 1
-        elif last not in ENDS:
-            break
+    while (last := found[end - 1]) in ENDS or surplus.get(last, 0) > 0:
+        surplus[last] = surplus.get(last, 0) - 1
         end -= 1
     return end

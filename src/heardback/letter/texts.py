@@ -13,26 +13,29 @@ from heardback.letter.mime import Part
 from heardback.letter.mint import Decision
 from heardback.letter.transfer import Change
 from heardback.letter.wishes import Rules
-from heardback.links import Edit, Page
+from heardback.links import Edit, Link, Page
 
 HTML, AMP, PLAIN = "text/html", "text/x-amp-html", "text/plain"
 
-PROTECTED = {"multipart/signed": "signed", "multipart/encrypted": "encrypted"}
+PROTECTED = {
+    "multipart/signed": "signed",
+    "multipart/encrypted": "encrypted",
+    "application/pkcs7-mime": "S/MIME",
+    "application/x-pkcs7-mime": "S/MIME",
+}
+"""What holds bytes that somebody vouches for or has closed."""
 PGP = b"-----BEGIN PGP"
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One text: its body is `letter[start:end]`."""
+    """One text."""
 
-    path: str
-    type: str
-    start: int
-    end: int
+    part: Part
     body: bytes
-    encoding: str
     ground: bytes
     """What is spliced: the body, or, of a base64 body, what it holds."""
+    line_ending: bytes
     codec: str
     page: Page
     at: Mapping[int, int]
@@ -59,7 +62,9 @@ def read(raw: bytes, parts: Sequence[Part], rules: Rules) -> tuple[tuple[Text, .
             text = _text(raw, part, left, rules)
             found[index] = replace(text, first=links_before)
             links_before += len(text.page.links)
-            notes += [f"part {part.path}: {text.left}"] if text.left else []
+            notes += [f"part {part.path}: {text.left}"] if text.left not in ("", *PROTECTED.values()) else []
+        elif part.content.type in PROTECTED:
+            notes.append(f"part {part.path or '0'}: {PROTECTED[part.content.type]}")
         elif part.content.type.startswith("multipart/") and not _holds_parts(parts, index):
             notes.append(f"part {part.path or '0'}: no parts were found in it")
     for kind in (HTML, AMP):
@@ -75,7 +80,7 @@ def _holds_parts(parts: Sequence[Part], index: int) -> bool:
 
 def _left(parts: Sequence[Part], part: Part, rules: Rules) -> str:
     """Why a part is left alone because of where it stands; nothing where it is not."""
-    if part.content.type == AMP and not rules.base_url.startswith("https:"):
+    if part.content.type == AMP and not rules.base_url.lower().startswith("https:"):
         return "AMP wants https"
     while True:
         if part.content.disposition not in ("", "inline"):
@@ -92,7 +97,7 @@ def _shown(parts: Sequence[Part], found: Mapping[int, Text], kind: str) -> int |
     shown: dict[int, int] = {}
     for index in reversed(range(len(parts))):
         text = found.get(index)
-        own = index if text and text.type == kind and not text.left else shown.get(index)
+        own = index if text and text.part.content.type == kind and not text.left else shown.get(index)
         if own is None:
             continue
         parent = parts[index].parent
@@ -105,28 +110,16 @@ def _shown(parts: Sequence[Part], found: Mapping[int, Text], kind: str) -> int |
 
 def _text(raw: bytes, part: Part, left: str, rules: Rules) -> Text:
     body = raw[part.start : part.end]
-    says = part.content
-    content, ground, ground_at, closed = _opened(body, says.encoding)
-    codec = charsets.codec(says.charset, content)
+    content, ground, ground_at, closed = _opened(body, part.content.encoding)
+    codec = charsets.codec(part.content.charset, content)
     text = charsets.decode(content, codec) if codec else None
     page = _page(content.decode("latin-1") if text is None else text, part, rules)
     places = None if text is None else charsets.offsets(content, text, codec, _places(page))
-    unread = f"charset {says.charset[:40]!r}" if places is None else ""
+    unread = f"charset {part.content.charset[:40]!r}" if places is None else ""
     pgp = "PGP" if PGP in content else ""
     at = {place: ground_at(offset) for place, offset in (places or {}).items()}
-    return Text(
-        part.path,
-        says.type,
-        part.start,
-        part.end,
-        body,
-        says.encoding,
-        ground,
-        codec,
-        page,
-        at,
-        left or closed or unread or pgp,
-    )
+    line_ending = transfer.line_ending(body, transfer.line_ending(raw))
+    return Text(part, body, ground, line_ending, codec, page, at, left or closed or unread or pgp)
 
 
 def _opened(body: bytes, encoding: str) -> tuple[bytes, bytes, Callable[[int], int], str]:
@@ -161,35 +154,45 @@ def written(text: Text, decisions: Sequence[Decision], pixel: str) -> bytes:
     if not edits:
         return text.body
     changes = [Change(text.at[edit.start], text.at[edit.end], edit.text.encode(text.codec)) for edit in edits]
-    if text.encoding == "quoted-printable":
-        return transfer.splice_quoted(text.ground, changes)
+    if text.part.content.encoding == "quoted-printable":
+        return transfer.splice_quoted(text.ground, changes, text.line_ending)
     spliced = transfer.splice(text.ground, changes)
-    return transfer.to_base64(spliced, text.body) if text.encoding == "base64" else spliced
+    if text.part.content.encoding == "base64":
+        return transfer.to_base64(spliced, text.body, text.line_ending)
+    return spliced
 
 
 def _edits(text: Text, decisions: Sequence[Decision], pixel: str) -> list[Edit]:
-    if text.type == PLAIN:
+    if text.part.content.type == PLAIN:
         pairs = zip(text.page.links, decisions, strict=True)
         return plain.edits([(link, decision.url) for link, decision in pairs if decision.url])
     return links.edits(text.page, lambda index, _: decisions[index].url, pixel)
 
 
-def fitted(text: Text, decisions: Sequence[Decision], pixel: str) -> tuple[list[Decision], str]:
+def fitted(text: Text, decisions: Sequence[Decision], pixel: str) -> tuple[Sequence[Decision], str]:
     """Take back what makes a line of a 7bit or 8bit body too long; a pixel that does goes on several lines."""
-    if text.encoding not in transfer.LITERAL or text.encoding == "binary":
-        return list(decisions), pixel
+    if text.part.content.encoding not in transfer.LITERAL or text.part.content.encoding == "binary":
+        return decisions, pixel
     lines = Lines(text.ground)
-    _take_all(lines, text, decisions, must=True)
-    if pixel and not lines.take(text.at[text.page.pixel_at], text.at[text.page.pixel_at], len(pixel)):
-        pixel = pixel.replace(" ", transfer.line_ending(text.ground).decode())
-    return _take_all(lines, text, decisions, must=False), pixel
+    links_and_decisions = list(zip(text.page.links, decisions, strict=True))
+    for link, decision in links_and_decisions:
+        if decision.url and link.purpose != "click":  # what leads to heardback: must change, so it goes first
+            lines.take(text.at[link.start], text.at[link.end], len(decision.url), must=True)
+    pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, text.line_ending) if pixel else ""
+    return [
+        decision if _fits(lines, text, link, decision) else Decision(None, "line too long")
+        for link, decision in links_and_decisions
+    ], pixel
 
 
-def _take_all(lines: Lines, text: Text, decisions: Sequence[Decision], *, must: bool) -> list[Decision]:
-    """Take room for the links that must change (`heardback:` leads nowhere), or else for those that may."""
-    kept = list(decisions)
-    for index, (link, decision) in enumerate(zip(text.page.links, decisions, strict=True)):
-        if decision.url and must == (link.purpose != "click"):
-            fits = lines.take(text.at[link.start], text.at[link.end], len(decision.url), must=must)
-            kept[index] = decision if fits else Decision(None, "line too long")
-    return kept
+def _fits(lines: Lines, text: Text, link: Link, decision: Decision) -> bool:
+    if not decision.url or link.purpose != "click":
+        return True
+    return lines.take(text.at[link.start], text.at[link.end], len(decision.url))
+
+
+def _fitted_pixel(lines: Lines, at: int, pixel: str, line_ending: bytes) -> str:
+    if lines.take(at, at, len(pixel)):
+        return pixel
+    lines.take(at, at, pixel.index(" "), must=True)
+    return pixel.replace(" ", line_ending.decode())

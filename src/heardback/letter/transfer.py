@@ -68,11 +68,11 @@ class Quoted:
         return self._raw_starts[piece] + offset - self._starts[piece]
 
 
-def splice_quoted(ground: bytes, changes: Sequence[Change]) -> bytes:
+def splice_quoted(ground: bytes, changes: Sequence[Change], line_ending: bytes) -> bytes:
     """Make the changes in a quoted-printable body: only they are encoded, in lines of 76 characters at most."""
     pieces: list[bytes] = []
     column = at = 0
-    soft = b"=" + line_ending(ground)
+    soft = b"=" + line_ending
     for change in changes:
         kept = ground[at : change.start]
         column = _column(column, kept)
@@ -123,8 +123,8 @@ def from_base64(raw: bytes) -> bytes | None:
         return None
 
 
-def to_base64(data: bytes, body: bytes) -> bytes:
-    """Encode octets as a base64 body was: lines as long, the same ending, the same white space around it."""
+def to_base64(data: bytes, body: bytes, line_ending: bytes) -> bytes:
+    """Encode octets as a base64 body was: lines as long, the same white space around it."""
     core = body.strip(b" \t\r\n")
     at = body.find(core)
     head, tail = body[:at], body[at + len(core) :]
@@ -132,10 +132,12 @@ def to_base64(data: bytes, body: bytes) -> bytes:
     width = len(first.rstrip(b" \t\r")) // 4 * 4
     width = width if newline and 0 < width <= LINE else LINE
     text = binascii.b2a_base64(data, newline=False)
-    return head + line_ending(body).join(text[at : at + width] for at in range(0, len(text), width)) + tail
+    return head + line_ending.join(text[at : at + width] for at in range(0, len(text), width)) + tail
 
 
-def line_ending(raw: bytes) -> bytes:
-    """Give the line ending that a text begins with; CRLF where it has none."""
+def line_ending(raw: bytes, otherwise: bytes = b"\r\n") -> bytes:
+    """Give the line ending of a text's first line."""
     first = raw.find(b"\n")
-    return b"\n" if first >= 0 and raw[first - 1 : first] != b"\r" else b"\r\n"
+    if first < 0:
+        return otherwise
+    return b"\r\n" if raw[first - 1 : first] == b"\r" else b"\n"

@@ -44,7 +44,7 @@ class Rules:
 
     def for_links(self) -> links.Rules:
         """Give what of it concerns one HTML text."""
-        return links.Rules((*self.base_urls, self.base_url), self.url_text_links)
+        return links.Rules(tuple({*self.base_urls, self.base_url}), self.url_text_links)
 
 
 @dataclass(frozen=True, slots=True)

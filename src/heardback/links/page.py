@@ -10,15 +10,15 @@ from html import escape, unescape
 
 from heardback.links.attributes import SPACE, Attribute, attributes
 from heardback.links.entities import decode
-from heardback.links.targets import SPACE as SPACES
-from heardback.links.targets import cleaned, ours, resolve, target
+from heardback.links.targets import WHITE_SPACE, cleaned, ours, resolve, target
 from heardback.links.tokenizer import Tag, tags
 
 PURPOSES = {"heardback:unsubscribe": "unsubscribe", "heardback:preferences": "preferences"}
 LINKS = frozenset(("a", "area"))
 OUTLOOK_LINKS = LINKS | {"v:roundrect", "v:rect", "v:shape", "v:oval"}
-OUTLOOK = re.compile(r"\[if\b[^\]>]*(?<!!)\b(?:mso|vml)\b[^\]>]*\]>", re.IGNORECASE | re.ASCII)
-"""How a comment begins that Outlook reads as HTML: `<!--[if mso]>`, `<!--[if gte mso 9]>`, `<!--[if (mso)|(IE)]>`."""
+CONDITION = re.compile(r"\[if\b([^\]>]*)\]>", re.IGNORECASE)
+OUTLOOK = re.compile(r"(?<!!)\b(?:mso|vml)\b", re.IGNORECASE)
+"""Which conditions Outlook meets: `[if mso]`, `[if gte mso 9]`, `[if (mso)|(IE)]`, `[if vml]`; not `[if !mso]`."""
 ANCHOR_EDGE = re.compile(rf"</?a[{SPACE}/>]", re.IGNORECASE)
 ANY_TAG = re.compile(r"<[^>]*+>?")
 URL_TEXT = re.compile(r"https?://|www\.|[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}(?:[/?#:]\S*)?$", re.IGNORECASE)
@@ -89,7 +89,7 @@ def read(html: str, rules: Rules) -> Page:
             anchors.extend(_in_outlook(html, tag))
         elif tag.name == "base":
             bases += _hrefs(html, tag)
-        else:
+        elif tag.name in ("/body", "/html", ""):
             ends[tag.name] = tag.start
     base, unusable = target(bases[0]) if bases else ("", "no base")
     links: list[Link] = []
@@ -129,8 +129,8 @@ def apply(html: str, changes: Sequence[Edit]) -> str:
 
 def _in_outlook(html: str, comment: Tag) -> Iterator[Tag]:
     """The links that Outlook makes of a conditional comment. Its readers click the ordinary ones in there too."""
-    condition = OUTLOOK.match(html, comment.inside, comment.end)
-    if condition:
+    condition = CONDITION.match(html, comment.inside, comment.end)
+    if condition and OUTLOOK.search(condition[1]):
         yield from (tag for tag in tags(html, condition.end(), comment.end) if tag.name in OUTLOOK_LINKS)
 
 
@@ -153,10 +153,10 @@ def _link_attributes(html: str, tag: Tag) -> tuple[Attribute | None, list[tuple[
 
 def _marker_span(html: str, tag: Tag, marker: Attribute) -> tuple[int, int]:
     """The marker and the white space before it, which stays where nothing else would part its neighbours."""
-    if html[marker.end] not in SPACES + "/>":
+    if html[marker.end] not in WHITE_SPACE + "/>":
         return marker.start, marker.end
     start = marker.start
-    while html[start - 1] in SPACES:
+    while html[start - 1] in WHITE_SPACE:
         start -= 1
     return start, marker.end
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import idna
 
-SPACE = "\t\n\f\r "
+WHITE_SPACE = "\t\n\f\r "
 BREAKS = str.maketrans("", "", "\t\n\r")
-BLANK = re.compile(f"[{SPACE}]")
+BLANK = re.compile(f"[{WHITE_SPACE}]")
 ORDINARY = re.compile(r"https?://[\w.-]+(?:/[\w./?&=+:;,@#~!'()%-]*)?", re.ASCII)
 """What nearly every link is: one look tells that it can be signed as it stands."""
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
@@ -55,7 +55,7 @@ def cleaned(value: str) -> str:
     """Drop what browsers drop: ASCII white space at the ends, tabs and line breaks anywhere (WHATWG URL, 4.4)."""
     if not BLANK.search(value):
         return value
-    return value.strip(SPACE).translate(BREAKS).strip(SPACE)
+    return value.strip(WHITE_SPACE).translate(BREAKS).strip(WHITE_SPACE)
 
 
 def resolve(value: str, base: str) -> str:

@@ -144,7 +144,7 @@ class Privacy:
     conceal: bool = setting(True, checks.flag, "Encrypt what a token says, so that a URL names nobody.")
     hash_key: str = setting(
         "",
-        checks.hash_key,
+        checks.text,
         "The key of every pseudonym; never change it. Without one, `heardback serve` makes it.",
         secret=True,
     )

@@ -16,7 +16,7 @@ import msgspec
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from heardback.errors import BadToken
+from heardback.errors import BadLetter, BadToken
 from heardback.keys import Key
 
 Kind = Literal["open", "click", "unsubscribe", "preferences", "site"]
@@ -64,7 +64,7 @@ class Keyring:
     def seal(self, token: Token) -> str:
         """Make a token's text: always the same for the same token and keys.
 
-        An anonymous open or click is sealed without recipient and additional. Raises ValueError where a field holds
+        An anonymous open or click is sealed without recipient and additional. Raises BadLetter where a field holds
         what cannot be written: a lone surrogate, an integer of more than 64 bits.
         """
         return self._boxes[self._first, token.kind].seal(_bare(token), conceal=self._conceal)
@@ -178,9 +178,12 @@ def _packed(token: Token) -> bytes:
     said = {
         number: getattr(token, name) for name, number in _FIELDS.items() if getattr(token, name) != getattr(blank, name)
     }
-    if token.additional:
-        said[_FIELDS["additional"]] = msgspec.Raw(msgspec.msgpack.encode(token.additional, order="deterministic"))
-    return msgspec.msgpack.encode(said)
+    try:
+        if token.additional:
+            said[_FIELDS["additional"]] = msgspec.Raw(msgspec.msgpack.encode(token.additional, order="deterministic"))
+        return msgspec.msgpack.encode(said)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BadLetter(f"A token cannot say this: {error}") from error
 
 
 def _unpacked(kind: Kind, body: bytes) -> Token:

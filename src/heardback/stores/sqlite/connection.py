@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from heardback.errors import StoreError
-from heardback.stores.sqlite.schema import migrate, refuse_foreign
+from heardback.stores.sqlite.schema import migrate, number, refuse_foreign
 
 T = TypeVar("T")
 Parameters = Mapping[str, object] | Sequence[object]
@@ -29,9 +29,10 @@ BUSY_PAUSE_S = 0.05
 async def for_writing(connection: aiosqlite.Connection) -> None:
     """Make a connection the writing one: foreign databases are refused, WAL is on, every migration is applied."""
     await refuse_foreign(connection)
-    # auto_vacuum holds only if it stands before WAL makes the first page
+    if await number(connection, "PRAGMA user_version") == 0:
+        # before WAL makes the first page, or it does not hold; later it would want the write lock at every start
+        await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     await connection.executescript("""
-        PRAGMA auto_vacuum = INCREMENTAL;
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = FULL;
         PRAGMA secure_delete = ON;
@@ -96,7 +97,7 @@ class Connection:
             return list(await connection.execute_fetchall(sql, parameters))
 
     async def write(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        """Run the work as one transaction, also to its end where the caller is cancelled; raise StoreError on failure."""
+        """Run the work as one transaction, to its end even if the caller is cancelled; raise StoreError on failure."""
         return await asyncio.shield(self._write(work))
 
     async def close(self) -> None:
