@@ -182,7 +182,19 @@ def test_curl_unsubscribes_with_one_click(tmp_path: Path) -> None:
         assert copy["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         url = str(copy["List-Unsubscribe"]).strip("<>")
         done = subprocess.run(
-            [curl, "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", "POST", "-d", "List-Unsubscribe=One-Click", url],
+            [
+                curl,
+                "-sS",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                "-X",
+                "POST",
+                "-d",
+                "List-Unsubscribe=One-Click",
+                url,
+            ],
             capture_output=True,
             text=True,
             timeout=30,

@@ -431,6 +431,7 @@ def test_text_without_a_charset_is_read_as_utf8() -> None:
         ("<https://example.com/a> and \"https://example.com/b\"", ["https://example.com/a", "https://example.com/b"]),
         ("xhttps://example.com/ ftp://example.com example.com", []),
         ("https://example.com/{{id}} https://t.example.com/c/x https://u:p@example.com/", []),
+        ("[one](https://example.com/a)[two](https://example.com/b)", ["https://example.com/a", "https://example.com/b"]),
         ("<https://example.com/wrapped\n/here>", []),
         ("https://", []),
     ],

@@ -1,6 +1,6 @@
 """Any letter at all: it is rewritten or refused, and never changed where it should not be."""
 
-from email import message_from_bytes
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,20 +53,21 @@ def test_any_bytes_are_rewritten_or_refused(raw: bytes) -> None:
     try:
         rewrite(raw, RULES, JANE, NOW)
     except BadLetter:
-        assert raw == b"" or b"X-Heardback" in raw or not message_from_bytes(raw).items() or raw[:1] not in b"ABCX"
+        assert not re.match(rb"[!-9;-~]+[ \t]*:", raw) or b"x-heardback" in raw.lower()
 
 
 @given(SOUP, st.sampled_from([b"\n", b"\r\n"]))
 def test_any_lines_are_rewritten_or_refused(lines: list[bytes], line_ending: bytes) -> None:
     """A letter of any lines keeps its own lines' endings and gets one pixel a kind at most."""
-    raw = line_ending.join([b"From: a@example.com", b"To: b@example.org", *lines])
+    raw = b"\n".join([b"From: a@example.com", b"To: b@example.org", *lines]).replace(b"\r\n", b"\n")
+    raw = raw.replace(b"\n", line_ending)
     try:
         result = rewrite(raw, RULES, JANE, NOW)
     except BadLetter:
-        assert b"X-Heardback-Additional" in raw
+        assert b"X-Heardback" in raw
         return
     assert result.letter.count(b"/o/") <= 1
-    assert line_ending == b"\r\n" or result.letter.count(b"\r") == raw.count(b"\r")
+    assert result.letter.count(b"\r") == (result.letter.count(b"\n") if line_ending == b"\r\n" else 0)
 
 
 @given(st.lists(st.sampled_from([line for line in LINES if b"html" not in line and b"List-" not in line]), max_size=25))

@@ -211,9 +211,7 @@ def test_halons_tokens_work_at_the_same_doors(program: Program) -> None:
     assert events[1]["url"] == "http://example.com/ü?q=1"
 
 
-@pytest.mark.parametrize(
-    "url", ["javascript:alert(1)", "http://example.com/\0", "//example.com/", "x"]
-)
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "http://example.com/\0", "//example.com/", "x"])
 def test_not_even_halon_sends_a_reader_there(program: Program, url: str) -> None:
     """A signed target that no browser should be sent to has no Location."""
     answer = program.ask("GET", f"/c/{halon_token({'r': 'joe@example.org', 'm': '<evil@example.com>', 'u': url})}")

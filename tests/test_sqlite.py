@@ -200,6 +200,47 @@ class TestSQLite(StoreContract):
         pressed = await plan(store, QUERIES["append_unsubscribe"], rows.of_unsubscribe(unsubscribe(NOON)))
         assert "SEARCH events USING INDEX events_by_recipient" in pressed
 
+    async def test_opened_at_once(self, path: Path) -> None:
+        """Many who open a new file at the same moment all get it."""
+        stores = await asyncio.gather(*(SQLiteStore.open(path) for _ in range(20)))
+        await asyncio.gather(*(store.append([click()]) for store in stores))
+        assert len(await everything(stores[0])) == 20
+        await asyncio.gather(*(store.close() for store in stores))
+
+    async def test_opened_while_written(self, path: Path) -> None:
+        """Turning WAL on fails at once, whatever the time-out, while another writes: opening tries again."""
+        await (await SQLiteStore.open(path)).close()
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA journal_mode = DELETE")  # as in a copy that VACUUM INTO made
+            other.execute("BEGIN IMMEDIATE")
+            opening = asyncio.ensure_future(SQLiteStore.open(path))
+            await asyncio.sleep(0.2)
+            other.execute("COMMIT")
+        await (await opening).close()
+
+    async def test_file_vanishes(self, store: Store, path: Path) -> None:
+        """A file that is taken away is not made anew behind the operator's back; put back, it is used again."""
+        await store.append([click()])
+        assert isinstance(store, SQLiteStore)
+        with pytest.raises(StoreError, match="no such table"):
+            await store._writer.fetch("SELECT * FROM nowhere")  # any error makes it connect again
+        aside = path.rename(path.with_suffix(".aside"))
+        with pytest.raises(StoreError, match="unable to open"):
+            await store.append([click()])
+        assert not path.exists()
+        aside.rename(path)
+        await store.append([click()])
+        assert len(await everything(store)) == 2
+
+    async def test_fault_in_a_record(self, store: Store) -> None:
+        """A record that no column can hold is its maker's fault, not the store's; nothing of its append is kept."""
+        impossible = replace(click(), recipient=7)  # type: ignore[arg-type]  # the point of it
+        with pytest.raises(AttributeError):
+            await store.append([unsubscribe(NOON), impossible])
+        assert await everything(store) == []
+        await store.append([click()])
+        assert len(await everything(store)) == 1
+
     async def test_locked(self, path: Path, store: Store) -> None:
         """While another process holds the lock longer than the time-out, writing is a StoreError; afterwards it works."""
         hasty = await SQLiteStore.open(path, busy_s=0.05)
@@ -303,7 +344,7 @@ class TestForeignFiles:
         """A folder that does not exist, or one in the file's place, is named in the error."""
         missing = path / "x.db"
         assert refusal(missing) == f"{missing}: No such file or directory"
-        assert refusal(path.parent) == f"{path.parent}: unable to open database file"
+        assert refusal(path.parent) == f"{path.parent}: it is not a file that may be read"
 
     def test_read_only(self) -> None:
         """A file that may only be read, and a folder in which nothing may be made, are refused; freed, all works."""
@@ -314,6 +355,9 @@ class TestForeignFiles:
                 assert refusal(path) == f"{path}: Permission denied"
             Path(folder).chmod(0o755)
             assert kept(path) == []
+            path.chmod(0)
+            with as_nobody():
+                assert "may be read" in refusal(path)
             path.chmod(0o444)
             with as_nobody():
                 assert "readonly" in refusal(path)

@@ -53,7 +53,7 @@ def run(settings: Settings, bound: socket.socket, started: Callable[[], None]) -
     if settings.server.workers == 1:
         run_worker(settings, bound, started)
         return
-    # Once, before the workers: a store that cannot be opened stops the start, and they find it made and migrated.
+    # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
     started()
     Supervisor(run_worker, (settings, bound), settings.server.workers).run()
@@ -71,19 +71,20 @@ async def serve(
 ) -> None:
     """Open, start, answer until a signal comes or `ending` is set, drain, close."""
     ending = ending or asyncio.Event()
-    async with opened(settings) as store, asyncio.TaskGroup() as tasks:
+    async with opened(settings) as store:
         dispatcher = Dispatcher(store, settings.destinations, holder=new_id().hex)
         journal = Journal(store, settings.server.memory_events, committed=dispatcher.wake)
         door = Door(configured(application(settings, store, journal), settings), started)
         await dispatcher.start()
-        writing = tasks.create_task(journal.run())
-        delivering = tasks.create_task(dispatcher.run())
-        with signalled(ending):
-            await door.answer([bound], ending)
-        journal.close()
-        await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
-        writing.cancel()
-        delivering.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            writing = tasks.create_task(journal.run())
+            delivering = tasks.create_task(dispatcher.run())
+            with signalled(ending):
+                await door.answer([bound], ending)
+            journal.close()
+            await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
+            writing.cancel()
+            delivering.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -105,7 +106,8 @@ async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Stor
 
 
 async def checked(settings: Settings) -> None:
-    """Open the store and close it again."""
+    """Open what the workers will open, and close it again. Raises StoreError, SettingsError."""
+    well_known(settings)
     async with opened(settings):
         pass
 

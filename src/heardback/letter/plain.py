@@ -10,9 +10,10 @@ from heardback import links
 from heardback.links import Edit, Link, Page
 from heardback.links.targets import ours, target
 
-URL = re.compile(r"(?<![A-Za-z0-9])https?://[^\s<>\"\x00-\x1f\x7f]+", re.IGNORECASE)
+URL = re.compile(r"(?<![A-Za-z0-9])https?://[^\s<>\"\uff5c\x00-\x1f\x7f]+", re.IGNORECASE)
+BRACKET = re.compile(r"[()\[\]{}]")
 PAIRS = {")": "(", "]": "[", "}": "{"}
-ENDS = frozenset(".,;:!?'*_~|`\u2026\u2019\u201d\xbb")
+ENDS = ".,;:!?'*_~|`\u2026\u2019\u201d\xbb"
 """What ends a sentence or an emphasis, not a URL."""
 
 
@@ -46,10 +47,13 @@ def _goes_on(text: str, start: int, end: int, *, delsp: bool) -> bool:
 
 
 def _length(found: str) -> int:
-    """Say how much of what was found is URL: not the punctuation after it, nor brackets that close others."""
-    surplus = {closing: found.count(closing) - found.count(opening) for closing, opening in PAIRS.items()}
+    """Say how much of what was found is URL: up to a bracket that closes what was opened before it, less punctuation."""
+    opened = dict.fromkeys(PAIRS.values(), 0)
     end = len(found)
-    while (last := found[end - 1]) in ENDS or surplus.get(last, 0) > 0:
-        surplus[last] = surplus.get(last, 0) - 1
-        end -= 1
-    return end
+    for bracket in BRACKET.finditer(found):
+        opening = PAIRS.get(bracket[0])
+        opened[opening or bracket[0]] += -1 if opening else 1
+        if opening and opened[opening] < 0:
+            end = bracket.start()
+            break
+    return len(found[:end].rstrip(ENDS))

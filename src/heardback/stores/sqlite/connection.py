@@ -140,6 +140,8 @@ def create(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        return
+        # asked here, for aiosqlite leaves a thread behind where the connecting itself fails
+        if not (path.is_file() and os.access(path, os.R_OK, effective_ids=True)):
+            raise StoreError(f"{path}: it is not a file that may be read") from None
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
