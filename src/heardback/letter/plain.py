@@ -40,14 +40,13 @@ def _links(text: str, rules: links.Rules, *, delsp: bool) -> Iterator[Link]:
 
 def _goes_on(text: str, start: int, end: int, *, delsp: bool) -> bool:
     """Say whether what was found is the first line of a longer URL: in angle brackets, or in a flowed text."""
-    breaks = text[end : end + 1] in ("\r", "\n")
-    return (breaks and text[start - 1 : start] == "<") or (
-        delsp and re.match(r" \r?\n", text[end : end + 3]) is not None
-    )
+    if text[end : end + 1] in ("\r", "\n"):
+        return text[start - 1 : start] == "<"
+    return delsp and text[end : end + 3].startswith((" \n", " \r\n"))
 
 
 def _length(found: str) -> int:
-    """Say how much of what was found is URL: up to a bracket that closes what was opened before it, less punctuation."""
+    """Say how much of what was found is URL: up to a bracket that was opened before it, less punctuation."""
     opened = dict.fromkeys(PAIRS.values(), 0)
     end = len(found)
     for bracket in BRACKET.finditer(found):

@@ -1,0 +1,59 @@
+"""While the store takes nothing, readers are answered all the same, and nothing that was kept is lost."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from heardback.tracker import Tracker
+from tests.program import KEY, Program, wait_until
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the file's write lock, as a backup gone wrong would."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def test_a_locked_database_costs_no_reader_anything(tmp_path: Path) -> None:
+    """Pixel and redirect are answered, an unsubscribe gets 503; once the lock is gone, all of it is in the file."""
+    with Program(tmp_path) as program:
+        tracker = Tracker(program.base_url, [KEY])
+        with locked(program.database):
+            assert program.ask("GET", tracker.open_url("jane@example.org")).status == 200
+            answer = program.ask("GET", tracker.click_url("http://example.com/", "jane@example.org"))
+            assert (answer.status, answer.header("location")) == (302, "http://example.com/")
+            refused = program.ask("POST", tracker.unsubscribe_url("jane@example.org"))
+            assert refused.status == 503
+            assert b"try again" in refused.body
+            wait_until(lambda: program.ask("GET", "/readyz").status == 503, "the server notices")
+            assert program.ask("GET", "/healthz").status == 200
+            assert program.count() == 0
+        wait_until(lambda: program.count() == 3, "what was kept is written")
+        wait_until(lambda: program.ask("GET", "/readyz").status == 200, "the server is well again")
+        assert sorted(event["type"] for event in program.events()) == ["click", "open", "unsubscribe"]
+        assert any("takes events again" in line for line in program.said)
+        assert not any("example.org" in line for line in program.said)
+
+
+def test_memory_has_a_bound_and_what_is_lost_is_said(tmp_path: Path) -> None:
+    """With no room left, readers are still answered; at the end it is said how many events were given up."""
+    with Program(tmp_path, "memory_events = 2") as program:
+        tracker = Tracker(program.base_url, [KEY])
+        with locked(program.database):
+            for _ in range(4):
+                assert program.ask("GET", tracker.open_url("jane@example.org")).status == 200
+            wait_until(lambda: program.ask("GET", "/readyz").status == 503, "the server notices")
+            began = time.monotonic()
+            assert program.stop() == 0
+            assert time.monotonic() - began < 10, "SIGTERM drains within 10 s"
+    assert any("2 events were given up" in line for line in program.said)
