@@ -195,6 +195,7 @@ class StoreContract:
         second = await store.find(Filter(limit=3, before=first[-1].position))
         assert first + second == (await store.read(0, 9))[::-1]
         assert (len(first), len(second)) == (3, 2)
+        assert await store.find(Filter(before=2**70, since=-1, limit=3)) == first
 
     async def test_get(self, store: Store) -> None:
         """Those of the wanted events that there are come oldest first, each once."""
@@ -221,6 +222,7 @@ class StoreContract:
         assert first.position <= await store.position_at((NOON + 15) * 1000) < late.position
         assert await store.position_at((NOON + 31) * 1000) == last.position
         assert await store.position_at(2**60) == last.position
+        assert await store.position_at(-1) < first.position
 
     async def test_unsubscribe_suppresses(self, store: Store) -> None:
         """An unsubscribe stands among the suppressions of its list alone, since its first time."""
@@ -250,6 +252,12 @@ class StoreContract:
         assert (await everything(store))[:5] == news
         assert len(await everything(store)) == 7
 
+    async def test_unsubscribe_written_late(self, store: Store) -> None:
+        """The hour counts between the presses, whichever of them is written first."""
+        await store.append([last := unsubscribe(NOON)])
+        await store.append([unsubscribe(NOON - HOUR + 1), early := unsubscribe(NOON - HOUR)])
+        assert await everything(store) == [last, early]
+
     async def test_start_once(self, store: Store, open_store: OpenStore) -> None:
         """A reader's cursor is made once; starting it again gives it as it is."""
         assert await store.cursor("main") is None
@@ -265,6 +273,7 @@ class StoreContract:
         await store.close()
         found = await (await open_store()).cursor("main")
         assert found == replace(saved, last_answer="timed out ?")
+        assert found.paused is True
 
     async def test_save_quicker_wins(self, store: Store, open_store: OpenStore) -> None:
         """Of two who read the same cursor one saves it; nothing of the other's is kept, no batch and no dead letter."""

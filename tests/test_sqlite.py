@@ -1,4 +1,4 @@
-"""The SQLite store: the contract, and what only a file can show: processes, modes, locks, full disks, foreign files."""
+"""The SQLite store: the contract, then locks, full disks, indexes and migrations. What is about files is in test_sqlite_file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,10 @@ from tests.contract import NOON, OpenStore, StoreContract, click, everything, un
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give the name of a database that does not exist."""
-    return tmp_path / "a folder" / "heard back?#%.db"
-
-
-@pytest.fixture(autouse=True)
-def folder(path: Path) -> None:
-    """Make the database's folder."""
-    path.parent.mkdir()
+    """Give the name of a database that does not exist, with every character that a URL would trip over."""
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    return folder / "heard back?#%.db"
 
 
 @pytest.fixture

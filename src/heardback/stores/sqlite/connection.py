@@ -74,8 +74,8 @@ def is_busy(error: BaseException) -> bool:
 class Connection:
     """A connection that is used by one task at a time.
 
-    After any error it is closed, which rolls back, and the next use opens another: nothing that was half done, and no
-    fault of the old connection, outlives it.
+    After an error, or where its task is cancelled, it is closed, which rolls back, and the next use opens another:
+    nothing that was half done, and no fault of the old connection, outlives it.
     """
 
     def __init__(self, path: Path, prepare: Prepare, busy_s: float) -> None:
@@ -97,20 +97,17 @@ class Connection:
             return list(await connection.execute_fetchall(sql, parameters))
 
     async def write(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        """Run the work as one transaction, to its end even if the caller is cancelled; raise StoreError on failure."""
-        return await asyncio.shield(self._write(work))
+        """Run the work as one transaction; raise StoreError where it fails."""
+        async with self._held() as connection:
+            result = await work(connection)
+            await connection.commit()
+            return result
 
     async def close(self) -> None:
         """Wait for what is under way, then close; a later use raises StoreError."""
         async with self._lock:
             self._closed = True
             await self._give_up()
-
-    async def _write(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
-        async with self._held() as connection:
-            result = await work(connection)
-            await connection.commit()
-            return result
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[aiosqlite.Connection]:
