@@ -238,7 +238,7 @@ class StoreContract:
 
     async def test_unsubscribe_pressed_again(self, store: Store) -> None:
         """The same button within an hour is one press; another letter, list or recipient, or a later hour, is another."""
-        first, another_letter, another_list, another_recipient, later = news = [
+        first, another_letter, another_list, another_recipient, later = presses = [
             unsubscribe(NOON),
             unsubscribe(NOON + 1, message_id="<2@x>"),
             unsubscribe(NOON + 2, list_="news"),
@@ -249,7 +249,7 @@ class StoreContract:
         await store.append([first, again[0], another_letter, another_list])
         await store.append([another_recipient, again[1]])
         await store.append([again[2], later, unsubscribe(NOON + HOUR + 1), click(), click()])
-        assert (await everything(store))[:5] == news
+        assert (await everything(store))[:5] == presses
         assert len(await everything(store)) == 7
 
     async def test_unsubscribe_written_late(self, store: Store) -> None:

@@ -175,8 +175,8 @@ def test_a_click_url_is_compact(recipient: str, message_id: str) -> None:
 
 
 def test_a_later_versions_field_is_passed_over() -> None:
-    """An unknown field number does not make a token unreadable, for tokens live as long as mail."""
-    body = msgspec.msgpack.encode({1: "jane@example.org", 99: {"of": "the future"}})
+    """What is appended does not make a token unreadable, for tokens live as long as mail."""
+    body = msgspec.msgpack.encode(["jane@example.org", "", "", None, "", "", 0, {}, "", {"of": "the future"}])
     signer = Signer(OLD.partition(":")[2], "heardback.open", key_derivation="hmac", digest_method=hashlib.sha256)
     text = signer.sign(base64_encode(b"\x01\x042026a" + body)).decode()
     assert RING.read("open", text) == Token("open", recipient="jane@example.org")
@@ -200,10 +200,10 @@ def test_a_bad_key_is_refused(keys: list[str]) -> None:
 
 FIRST = """
 {
- "open": "AcQyMDI2Yvp6o3dP6mC3_ZURe35WdZ6-MGT7UZX6gT0gPL9Wge_qdt6yk4xiQfUm8y2BUQ5tCpyIn5Fd2jlvj6IqeUr5uI64JhSxnqE.fESXo9816RtXKKOMrg6tDW9iERLc8C-dZE_va93hEPU",
- "click": "AUQyMDI2Ymtn3JCVmJfqkFoB9FFOKsh8pvU2hnA-0GA75t0wo5FE9RPtk2yTlVNYWFmXlaemZudUsp_LVCw-wNG4AhY4yxJLS0pz8wA.NdyshAzQ-uPpmReD6FePT7rj4q4Q6nnPwoDk3r7Em3c",
- "unsubscribe": "AcQyMDI2Yisoap1VIhdCLaKfe-P8yxfCA-cl8BxXIKiToJwyZ8oTtoXbesB5J4DpOy3iTauCBreFRfCTnRo8LNdZQkb3r6GuBOM0nVc.9jDVL6Ri9pge5UqcJhXBI4XzMd3aJm-8oTpMeEfgYwU",
- "preferences": "AUQyMDI2Ymtl3JCVmJfqkFoB9FFOKsh8pvU2hnA-0GA71mXlqanZOZXs5zIViw9wNK6A-X5ZYmlJaW4eAA.PpdRggeFNXQvjxZZIY05bLB8j3LXg-iOOZnzQB-IshU",
- "site": "AcQyMDI2Yi-oeISvSaLcVBtocTBqqisn_QfhEPjSp6cpncvSVuU739wDaHj7GAtqVu7hVUeDd1DrHB0fzURDqgOqUOxwgPUxF3kRVHE.ryRl2cCb6pQZOiynhWsHRbmKkavPahggKSi6-gkPUg8"
+ "open": "AcQyMDI2YjbnOr_aN4L7SVdVoBJDs01FvLl30uwceBOrVsxYQNmx-IJcv9TK1sOBQKPDDRyyG1rUzfgdNUgLTcYMtIHYtzt8t3tPQhA.ABaDvR85WbSCTZwfY34cRP2F2EFSx6wSaA6e-GjU6zo",
+ "click": "AUQyMDI2Ypu5ISsxL9UhtQLooZxUkPHrbQzhXKCxdrth5iIJ6ifaJ9kmK6ewLitPTc3OqVxwLlOx-EDjCliwLEssLSnNzVsAAA.fSaYj8Gs_1gxMQnEspJ0m3hhV-u20qfE5pdB23Co9Vk",
+ "unsubscribe": "AcQyMDI2YoQw_xpx08HJABbsTng5UIe6IHtfB7xuwuOj0MYrMoS_985XisqlK7FTeVh1FLDRSELpZIZhA0QxAlPafiqxpv8IGWzXPjo.Mjc44ldATH_ebwbotnKyGFn91eAV2UjcRtIt6fcJUBg",
+ "preferences": "AUQyMDI2Ypu5ISsxL9UhtQLooZxUkPHrbQzhXKCxdgsOLCtPTc3OqVxwLlOx-EDjCpjflyWWlpTm5i0AAA.ZePLshB4eqoJocymZbP4kxFTjydxNvcPFe2S-lEWJmU",
+ "site": "AcQyMDI2YkSs9cJBSAqVw7bJ85ofHXP5s-8nFqnZ-9oeYm4wx3M6q7-pBGXiHqt94KiKWFFxppHyfFR3ZqNcR0pBZmyZ8Py-kfIIdfQ.bUyk4HcKXgbBy2hhDtAtf7xWw3i0Xs43PW-5E0CAQCU"
 }
 """

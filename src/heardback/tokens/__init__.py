@@ -87,19 +87,23 @@ class Keyring:
 _FORMAT = 1
 _CONCEALED, _COMPRESSED, _LENGTH = 0x80, 0x40, 0x1F
 _LARGEST = 65_536
-_FIELDS = {
-    "recipient": 1,
-    "message_id": 2,
-    "url": 3,
-    "link": 4,
-    "list": 5,
-    "mode": 6,
-    "sent_at": 7,
-    "additional": 8,
-    "domain": 9,
-}
-_NAMES = {number: name for name, number in _FIELDS.items()}
-_TYPES: Mapping[str, type] = {"link": int, "sent_at": int, "additional": dict}
+
+
+class _Said(msgspec.Struct, array_like=True):
+    """What is packed of a token: an array. A later version appends to it; what it appends is passed over here."""
+
+    recipient: str = ""
+    message_id: str = ""
+    url: str = ""
+    link: int | None = None
+    list: str = ""
+    mode: str = ""
+    """Empty for `full`."""
+    sent_at: int = 0
+    additional: dict[str, Any] = {}
+    domain: str = ""
+
+
 _DICTIONARY = (
     b"&utm_term=&utm_content=&utm_campaign=unsubscribe?id=newsletter/product/index.html@yahoo.com@outlook.com@hotmail.com"
     b"@icloud.com@gmail.com.co.uk/.net/.org/http://https://www.com/https://?utm_source=newsletter&utm_medium=email@mail."
@@ -174,25 +178,37 @@ def _bare(token: Token) -> Token:
 
 
 def _packed(token: Token) -> bytes:
-    blank = Token(token.kind)
-    said = {
-        number: getattr(token, name) for name, number in _FIELDS.items() if getattr(token, name) != getattr(blank, name)
-    }
+    said = _Said(
+        token.recipient,
+        token.message_id,
+        token.url,
+        token.link,
+        token.list,
+        "" if token.mode == "full" else token.mode,
+        token.sent_at,
+        dict(token.additional),
+        token.domain,
+    )
     try:
-        if token.additional:
-            said[_FIELDS["additional"]] = msgspec.Raw(msgspec.msgpack.encode(token.additional, order="deterministic"))
-        return msgspec.msgpack.encode(said)
+        return msgspec.msgpack.encode(said, order="deterministic")
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise BadLetter(f"A token cannot say this: {error}") from error
 
 
 def _unpacked(kind: Kind, body: bytes) -> Token:
-    numbered = msgspec.msgpack.decode(body, type=dict[int, Any])
-    # A field with an unknown number is a later version's: what it says of the others still holds.
-    said = {_NAMES[number]: value for number, value in numbered.items() if number in _NAMES}
-    if not all(type(value) is _TYPES.get(name, str) for name, value in said.items()):
-        raise BadToken
-    return Token(kind, **said)
+    said = msgspec.msgpack.decode(body, type=_Said)
+    return Token(
+        kind,
+        said.recipient,
+        said.message_id,
+        said.url,
+        said.link,
+        said.list,
+        said.mode or "full",
+        said.sent_at,
+        said.additional,
+        said.domain,
+    )
 
 
 def _deflated(packed: bytes) -> tuple[int, bytes]:
