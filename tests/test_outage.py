@@ -56,4 +56,4 @@ def test_memory_has_a_bound_and_what_is_lost_is_said(tmp_path: Path) -> None:
             began = time.monotonic()
             assert program.stop() == 0
             assert time.monotonic() - began < 10, "SIGTERM drains within 10 s"
-    assert any("2 events were given up" in line for line in program.said)
+    wait_until(lambda: any("2 events were given up" in line for line in program.said), "it says so")

@@ -231,8 +231,7 @@ def test_bad_tokens_do_nothing(program: Program) -> None:
     dice = random.Random(8058)
     good: dict[Kind, str] = {kind: token(kind, message_id="<bad@example.com>") for kind in KINDS}
     before = program.count()
-    with socket.create_connection(("127.0.0.1", program.port)) as line:
-        answers = line.makefile("rb")
+    with socket.create_connection(("127.0.0.1", program.port)) as line, line.makefile("rb") as answers:
         for number in range(10_000):
             door, method, text = mutated(dice, good, number)
             line.sendall(f"{method} /{door}/{text} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode("latin-1"))

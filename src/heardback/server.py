@@ -16,8 +16,6 @@ from urllib.parse import urlsplit
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 
 from heardback.dispatcher import Dispatcher
@@ -150,10 +148,7 @@ def application(settings: Settings, store: Store, journal: Journal) -> Starlette
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, routes=list(routes)))
 
-    async def nothing_here(_: Request, __: Exception) -> Response:
-        return pages.answer("not_found", 404)
-
-    app = Starlette(routes=routes, exception_handlers={404: nothing_here})
+    app = Starlette(routes=routes, exception_handlers={404: public.missing})
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
     return app
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
@@ -61,6 +60,4 @@ def table(numbers: Mapping[str, Sequence[float]], unit: str, against: str) -> di
     for name, each in numbers.items():
         ratio = medians[against] / medians[name]
         print(f"{name:<44}{medians[name]:>12.3f}{min(each):>10.3f}{max(each):>10.3f}{ratio:>8.2f}x")
-    return json.loads(
-        json.dumps({name: {"median": medians[name], "all": list(each), "unit": unit} for name, each in numbers.items()})
-    )
+    return {name: {"median": medians[name], "all": list(each), "unit": unit} for name, each in numbers.items()}

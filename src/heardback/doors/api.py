@@ -24,7 +24,6 @@ from heardback.settings import Destination
 from heardback.stores import Store
 from heardback.tracker import Tracker
 
-
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 

@@ -81,7 +81,7 @@ class TrackingDoor:
             pass
         except Exception as error:  # noqa: BLE001  whatever the error, the pixel is sent
             logger.error("an open was not recorded: %s", type(error).__name__)
-        return Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS)
+        return pixel()
 
     async def click(self, request: Request) -> Response:
         """Send the reader where the token says and nowhere else; record a click."""
@@ -134,15 +134,20 @@ class TrackingDoor:
 
     async def well_known_file(self, request: Request) -> Response:
         """Give a file of the settings, so that apps may open tracked links themselves."""
-        content = self.well_known.get(request.path_params["name"])
-        return self._missing() if content is None else Response(content, media_type="application/json")
+        if (content := self.well_known.get(request.path_params["name"])) is None:
+            return await self.missing(request)
+        return Response(content, media_type="application/json")
 
     async def schema_file(self, request: Request) -> Response:
         """Give the JSON schema of an event."""
-        content = formats.schema(request.path_params["name"])
-        return self._missing() if content is None else Response(content, media_type="application/schema+json")
+        if (content := formats.schema(request.path_params["name"])) is None:
+            return await self.missing(request)
+        return Response(content, media_type="application/schema+json")
 
-    def _missing(self) -> Response:
+    async def missing(self, request: Request, _: Exception | None = None) -> Response:
+        """Show the page for what is not here; the pixel where a path begins like one but fits no route."""
+        if "/o/" in request.url.path and request.method in ("GET", "HEAD"):
+            return pixel()
         return self.pages.answer("not_found", 404)
 
     def _read(self, kind: Kind, text: str) -> Token:
@@ -174,6 +179,11 @@ class TrackingDoor:
             mode=token.mode,
         )
         return native.record(privacy.lowered(made, self.hash_key), orjson.dumps(shown))
+
+
+def pixel() -> Response:
+    """Give the pixel's answer, which no cache may keep."""
+    return Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS)
 
 
 def target_of(token: Token) -> str:

@@ -80,9 +80,9 @@ class Keyring:
             raise BadToken from error
 
 
-# A token is `payload.signature`. The payload, in base64url, is one byte of format, one of flags and of the length of the
-# key's id less one, the id, then the packed fields: deflated where that is shorter, sealed by AES-SIV where they are
-# concealed (RFC 5297: the nonce is a keyed hash of the plaintext). The signature is itsdangerous' over that text.
+# A token is `payload.signature`. The payload, in base64url, is one byte of format, one of flags and of the length of
+# the key's id less one, the id, then the packed fields: deflated where that is shorter, sealed by AES-SIV where they
+# are concealed (RFC 5297: the nonce is a keyed hash of the plaintext). The signature is itsdangerous' over that text.
 
 _FORMAT = 1
 _CONCEALED, _COMPRESSED, _LENGTH = 0x80, 0x40, 0x1F

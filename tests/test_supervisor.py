@@ -1,0 +1,55 @@
+"""The workers' keeper: a worker that dies is started again, and all of them end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from heardback.tracker import Tracker
+from tests.program import KEY, Program, wait_until
+
+
+def workers_of(program: Program) -> list[int]:
+    """List the processes that a supervisor has started for requests."""
+    assert program.process
+    children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+    lines = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return sorted(int(child) for child, line in lines.items() if b"spawn_main" in line)
+
+
+def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
+    """After `kill -9` of one of two workers there are two again, and the server answers throughout."""
+    with Program(tmp_path, "workers = 2") as program:
+        url = Tracker(program.base_url, [KEY]).open_url("jane@example.org")
+        wait_until(lambda: len(workers_of(program)) == 2, "two workers")
+        wait_until(lambda: program.ask("GET", url).status == 200, "an answer")
+        before = workers_of(program)
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: len(workers_of(program)) == 2 and workers_of(program) != before, "another worker")
+        assert program.ask("GET", url).status == 200
+        assert program.stop() == 0
+        wait_until(lambda: any("starting another" in line for line in program.said), "it says so")
+        assert not any(Path(f"/proc/{worker}").exists() for worker in before)
+
+
+def test_a_worker_that_hangs_is_ended_by_force(tmp_path: Path) -> None:
+    """One that is stopped does not hear SIGTERM: it is killed, and the end is an end."""
+    with Program(tmp_path, "workers = 2") as program:
+        wait_until(lambda: len(workers_of(program)) == 2, "two workers")
+        stopped = workers_of(program)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        assert program.stop() == 0
+        assert not Path(f"/proc/{stopped}").exists()
+
+
+def test_what_cannot_be_opened_stops_all_workers(tmp_path: Path) -> None:
+    """A database that is none is found before the first worker starts."""
+    (tmp_path / "heardback.db").write_bytes(b"no database" * 99)
+    program = Program(tmp_path, "workers = 2")
+    try:
+        with program:
+            raise AssertionError("it started")
+    except AssertionError as error:
+        assert "not a database" in str(error)
+    assert program.process and program.process.wait(10) == 1
