@@ -15,7 +15,7 @@ import pytest
 
 from heardback.errors import StoreError
 from heardback.events import Record, milliseconds_of, new_id
-from heardback.stores import Batch, Cursor, DeadLetter, Filter, Store, Stored, Suppression
+from heardback.stores import Batch, Cursor, DeadLetter, Expired, Filter, Store, Stored, Suppression
 
 OpenStore = Callable[[], Awaitable[Store]]
 """Opens the same store once more, as another process would."""
@@ -48,8 +48,10 @@ async def everything(store: Store) -> list[Record]:
 
 def full_cursor(name: str) -> Cursor:
     """Make a cursor with no field at its default, at its first revision."""
-    batch = Batch("msg_1", tuple(new_id() for _ in range(3)), 7, b'[{"\x00":"\xff"}]', "application/cloudevents+json")
-    return Cursor(name, 3, batch, 2, 1.25, 2.5, "node-1", 3.75, True, "timed out \ud800", 5.5, 6, 7)
+    batch = Batch(
+        "msg_1", tuple(new_id() for _ in range(3)), 7, b'[{"\x00":"\xff"}]', "application/cloudevents+json", 4
+    )
+    return Cursor(name, 3, batch, 2, 1.25, 2.5, "node-1", 3.75, True, "timed out \ud800", 5.5, 6, 7, 8, 9, 9.5)
 
 
 @pytest.mark.anyio
@@ -338,12 +340,145 @@ class StoreContract:
         assert await store.dead_letters("main", 1) == [again[1]]
         assert await store.dead_letter_counts() == {"main": 2, "other": 1}
 
+    async def test_dead_letters_by_the_page(self, store: Store) -> None:
+        """The event of a page's last dead letter asks for the next page."""
+        event_ids = [new_id(NOON + number) for number in range(5)]
+        dead = [DeadLetter("main", event_id, "400", 1.0) for event_id in event_ids]
+        assert await store.save(await store.start("main", 0), dead)
+        assert await store.save(await store.start("other", 0), [replace(dead[4], destination="other")])
+        first = await store.dead_letters("main", 3)
+        assert first + await store.dead_letters("main", 3, first[-1].event_id) == dead
+        assert await store.dead_letters("main", 3, event_ids[-1]) == []
+
+    async def test_retry(self, store: Store) -> None:
+        """What is to be retried comes in the store's order, whatever the ids' times, and is a dead letter until settled."""
+        records = [click(NOON + offset) for offset in (5, 3, 9, 1)]
+        await store.append(records)
+        event_ids = [record.event_id for record in records]
+        dead = [DeadLetter("main", event_id, "400", 1.0) for event_id in event_ids]
+        cursor = await store.save(await store.start("main", 4), dead)
+        assert cursor is not None
+        assert await store.retried("main", 9) == []
+        assert await store.retry("main", [event_ids[3], event_ids[0], new_id()]) == 2
+        assert ids(await store.retried("main", 9)) == [event_ids[0], event_ids[3]]
+        assert await store.retry("main") == 4
+        assert ids(await store.retried("main", 3)) == event_ids[:3]
+        assert {letter.retried for letter in await store.dead_letters("main")} == {True}
+        assert await store.retry("other") == 0
+        saved = await store.save(cursor, [replace(dead[1], answer="422", at=2.0)], settled=[event_ids[0], new_id()])
+        assert saved is not None
+        assert ids(await store.retried("main", 9)) == event_ids[2:]
+        assert [letter.answer for letter in await store.dead_letters("main")] == ["400", "422", "400"]
+        assert await store.save(cursor, settled=event_ids) is None
+        assert await store.dead_letter_counts() == {"main": 3}
+
+    async def test_retry_after_erasure(self, store: Store) -> None:
+        """A dead letter whose event is not there is never given to be retried."""
+        dead = DeadLetter("main", new_id(), "400", 1.0)
+        assert await store.save(await store.start("main", 0), [dead])
+        assert await store.retry("main", [dead.event_id]) == 1
+        assert await store.retry("main", []) == 0
+        assert await store.retried("main", 9) == []
+
+    async def test_overdue_unsubscribes(self, store: Store) -> None:
+        """Those that wait and those that were refused are counted, each once, if they were recorded before the time."""
+        presses = [unsubscribe(NOON + HOUR * number, f"{number}@example.org") for number in range(6)]
+        await store.append([click(), presses[0], click(), *presses[1:]])
+        second = (await store.read(0, 4))[-1].position
+        until = int((NOON + HOUR * 4) * 1000)
+        assert await store.overdue_unsubscribes("main", 0, until) == 4
+        assert await store.overdue_unsubscribes("main", second, until) == 2
+        dead = [DeadLetter("main", record.event_id, "400", 1.0) for record in (presses[0], presses[2], presses[5])]
+        assert await store.save(await store.start("main", second), dead)
+        assert await store.overdue_unsubscribes("main", second, until) == 3
+        assert await store.overdue_unsubscribes("other", await store.end(), until) == 0
+
+    async def test_suppressions(self, store: Store) -> None:
+        """They are listed by recipient and list, page by page, of one list or all; the empty one is a list."""
+        await store.append([unsubscribe(NOON, "b@x"), unsubscribe(NOON, "a@x"), unsubscribe(NOON, "b@x", list_="news")])
+        found = await store.suppressions()
+        assert [(each.recipient, each.list) for each in found] == [("a@x", ""), ("b@x", ""), ("b@x", "news")]
+        assert await store.suppressions("news") == found[2:]
+        assert await store.suppressions("") == found[:2]
+        assert await store.suppressions(limit=2) == found[:2]
+        assert await store.suppressions(limit=2, after=("b@x", "")) == found[2:]
+        assert await store.suppressions("", after=("a@x", "")) == found[1:2]
+
+    @pytest.mark.parametrize("odd", ["jane@example.org", "a\x00b@x", "\ud800@x", "j\u00e4ne@b\u00fccher.example"])
+    async def test_suppress_and_release(self, store: Store, odd: str) -> None:
+        """Who is put there twice keeps the first date; who is taken out is gone from that list alone."""
+        for list_name in ("", odd):
+            first = await store.suppress(Suppression(odd, list_name, 1))
+            assert (
+                first == await store.suppress(Suppression(odd, list_name, 2)) == await store.suppressed(odd, list_name)
+            )
+            assert first.since == 1
+        assert await store.release(odd, odd)
+        assert not await store.release(odd, odd)
+        assert await store.suppressed(odd, odd) is None
+        assert await store.suppressed(odd, "") is not None
+
     async def test_waiting(self, store: Store) -> None:
         """What waits are the events behind a position."""
         assert await store.waiting(0) == 0
         await store.append([click() for _ in range(5)])
         third = (await store.read(0, 3))[-1].position
         assert (await store.waiting(0), await store.waiting(third), await store.waiting(await store.end())) == (5, 2, 0)
+
+    async def test_waiting_counts(self, store: Store) -> None:
+        """What waits is counted rightly also where ids came twice, events were deleted, and there are thousands."""
+        records = [click(NOON + number) for number in range(2_600)]
+        for start in range(0, len(records), 650):
+            await store.append(records[start : start + 650] + records[: start + 10])
+        for before, settled in ((NOON + 900, 400), (NOON + 1_500, 1_000), (NOON + 1_700, 9_999)):
+            await store.expire(before * 1000, settled, None, 2_000)
+            events = await store.read(0, 3_000)
+            last = events[-1].position
+            for position in (0, 1, 399, 400, 999, 1_000, 1_001, 1_499, 1_999, last - 1, last, last + 1):
+                behind = sum(event.position > position for event in events)
+                assert await store.waiting(position) == behind, (before, position)
+
+    async def test_expire(self, store: Store) -> None:
+        """What is old, settled and no dead letter is deleted, in the order of the ids; all else is kept."""
+        late, first, dead, second, unsettled, new = records = [click(NOON + second) for second in (4, 1, 2, 3, 5, 6)]
+        await store.append(records)
+        await store.save(await store.start("main", 0), [DeadLetter("main", dead.event_id, "400", NOON)])
+        settled = (await store.read(0, 6))[3].position
+        before = (NOON + 6) * 1000
+        step = await store.expire(before, settled, None, 2)
+        assert step == Expired(1, dead.event_id)
+        assert await everything(store) == [late, dead, second, unsettled, new]
+        step = await store.expire(before, settled, step.last, 2)
+        assert step == Expired(2, late.event_id)
+        step = await store.expire(before, settled, step.last, 2)
+        assert step == Expired(0, unsettled.event_id)
+        assert await store.expire(before, settled, step.last, 2) == Expired(0, None)
+        assert await everything(store) == [dead, unsettled, new]
+        assert await store.find(Filter()) == (await store.read(0, 9))[::-1]
+        assert await store.get([first.event_id]) == []
+
+    async def test_expire_dead_letters(self, store: Store) -> None:
+        """Old dead letters are deleted, whosever they are, so many at a time, and keep their events no longer."""
+        records = [click(NOON + second) for second in range(4)]
+        await store.append(records)
+        for name in ("main", "other"):
+            dead = [DeadLetter(name, record.event_id, "400", NOON + at) for at, record in enumerate(records)]
+            await store.save(await store.start(name, 0), dead)
+        assert [await store.expire_dead_letters(NOON + 2, limit) for limit in (1, 9, 9)] == [1, 3, 0]
+        assert await store.dead_letter_counts() == {"main": 2, "other": 2}
+        assert (await store.expire((NOON + 9) * 1000, await store.end(), None, 9)).deleted == 2
+        assert await everything(store) == records[2:]
+
+    async def test_shrink(self, store: Store) -> None:
+        """Giving disk space back comes to an end, and costs no event."""
+        await store.append([click(NOON + number, body=bytes(1_000)) for number in range(2_000)])
+        await store.append([last := click(NOON + 9_000)])
+        await store.expire((NOON + 5_000) * 1000, await store.end(), None, 5_000)
+        async with asyncio.timeout(60):
+            while await store.shrink(50):
+                pass
+        assert await everything(store) == [last]
+        assert await store.shrink(50) is False
 
     async def test_closed(self, store: Store, open_store: OpenStore) -> None:
         """What was answered before the store closed is there; after it everything raises StoreError, but closing again."""

@@ -98,6 +98,6 @@ async def pin(store: SQLiteStore, records: Sequence[Record]) -> Cursor:
     batch = Batch(
         "msg_1", tuple(each.event_id for each in records), len(records), FORMATS["heardback"].encode(records).body
     )
-    saved = await store.save(cursors.pinned(await store.start("main", 0), batch, 0, "me", time.time()))
+    saved = await store.save(cursors.pinned(await store.start("main", 0), batch, "me", time.time()))
     assert saved
     return saved

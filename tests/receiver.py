@@ -145,7 +145,7 @@ async def receive(reader: asyncio.StreamReader) -> Got:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Got(first.split(" ")[1], headers, await reader.readexactly(int(headers["content-length"])))
+    return Got(first.split(" ")[1], headers, await reader.readexactly(int(headers.get("content-length", "0"))))
 
 
 async def send(writer: asyncio.StreamWriter, text: bytes, every_s: float) -> None:

@@ -13,14 +13,14 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("errors", "events", "keys"),
-    ("settings", "tokens", "links", "signals", "formats", "stores", "privacy"),
+    ("settings", "tokens", "links", "signals", "signatures", "formats", "stores", "privacy"),
     ("files", "letter", "webhook", "stores.sqlite"),
-    ("tracker", "journal", "dispatcher", "supervisor"),
-    ("doors",),
+    ("tracker", "journal", "dispatcher", "retention", "supervisor"),
+    ("doors", "doors.relay"),
     ("server",),
     ("demo",),
     ("cli",),
-    ("heardback", "__main__"),
+    ("heardback", "__main__", "django"),
 )
 """The rooms of each floor, from the ground up. A room is a module or a package."""
 
@@ -34,8 +34,12 @@ THIRD_PARTY = {
     "starlette": {"doors", "server"},
     "uvicorn": {"server"},
     "jinja2": {"doors"},
-    "cryptography": {"tokens"},
+    "cryptography": {"tokens", "signatures"},
     "idna": {"links"},
+    "aiosmtpd": {"doors.relay"},
+    "aiosmtplib": {"doors.relay"},
+    "dkim": {"doors.relay"},
+    "django": {"django"},
 }
 """The rooms where each library stands, so that it can be replaced in one place."""
 

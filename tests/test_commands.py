@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from heardback.cli import COMMANDS
 from heardback.tokens import Token
 from heardback.tracker import Tracker
 from tests.program import KEY, Program, command
@@ -80,6 +81,13 @@ def test_rewrite_takes_a_bare_document(folder: Path) -> None:
     assert json.loads(explained.stdout)["part"] == ""
 
 
+def test_a_letter_to_several_people_passes_through(folder: Path) -> None:
+    """Nobody said whose copy it is: it goes on untouched, so that a pipe into sendmail loses nothing."""
+    done = command(folder, "rewrite", given=b"To: a@x, b@x\n\nbody")
+    assert (done.returncode, done.stdout) == (1, b"To: a@x, b@x\n\nbody")
+    assert b"2 addresses: say whose copy it is with --recipient" in done.stderr
+
+
 @pytest.mark.parametrize("raw", [b"", b"no header at all", b"\n\nbody"])
 def test_what_is_no_letter_passes_through(folder: Path, raw: bytes) -> None:
     """It comes out as it went in, and the exit status says that the work failed."""
@@ -91,7 +99,6 @@ def test_what_is_no_letter_passes_through(folder: Path, raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("arguments", "given", "why"),
     [
-        (["rewrite"], b"To: a@x, b@x\n\n", b"2 addresses"),
         (["rewrite", "--html"], b"", b"--recipient"),
         (["rewrite", "--mode", "loud"], LETTER, b"no mode"),
         (["rewrite", "--additional", "[]"], LETTER, b"not a JSON object"),
@@ -100,6 +107,7 @@ def test_what_is_no_letter_passes_through(folder: Path, raw: bytes) -> None:
         (["token", "make", "click", "--recipient", "j@x"], b"", b"needs --url"),
         (["token", "make", "click", "--url", "javascript:1"], b"", b"cannot be tracked"),
         (["token", "make", "letter"], b"", b"invalid choice"),
+        (["token", "make", "unsubscribe"], b"", b"needs its recipient"),
         (["--config", "nowhere.toml", "settings"], b"", b"nowhere.toml"),
         (["status", "--config", "nowhere.toml"], b"", b"nowhere.toml"),
         (["nonsense"], b"", b"invalid choice"),
@@ -137,9 +145,10 @@ def test_a_token_is_made_and_read(folder: Path) -> None:
             assert (said["kind"], said["recipient"], said["mode"]) == (kind, "jane@example.org", "identified")
 
 
-def test_a_bad_token_is_status_1(folder: Path) -> None:
+@pytest.mark.parametrize("text", ["nonsense", "http://[", "", "?"])
+def test_a_bad_token_is_status_1(folder: Path, text: str) -> None:
     """It says so, and nothing more."""
-    done = command(folder, "token", "read", "nonsense")
+    done = command(folder, "token", "read", text)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"not made by us" in done.stderr
 
@@ -176,6 +185,26 @@ def test_a_reader_that_goes_away_is_no_traceback(program: Program) -> None:
     line = f"{sys.executable} -m heardback settings --example | true"
     done = subprocess.run(["/bin/sh", "-c", line], cwd=program.folder, capture_output=True)
     assert b"Traceback" not in done.stderr
+
+
+def test_output_that_nobody_can_take_is_no_traceback(folder: Path) -> None:
+    """A disk that is full is said in a line; status 1."""
+    line = f"{sys.executable} -m heardback rewrite > /dev/full"
+    done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, input=LETTER, capture_output=True)
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_a_settings_file_may_be_called_like_a_command(folder: Path) -> None:
+    """What stands behind --config is no command."""
+    (folder / "heardback.toml").rename(folder / "serve")
+    assert command(folder, "--config", "serve", "settings", "--json").returncode == 0
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "token read", "token make"])
+def test_help_has_an_example(folder: Path, name: str) -> None:
+    """Every command's help shows how it is called."""
+    assert b"example: heardback " in command(folder, *name.split(), "--help").stdout
 
 
 def test_the_version(folder: Path) -> None:

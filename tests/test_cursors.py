@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heardback.dispatcher.lane import after
-from heardback.dispatcher.portions import batch_of, fitted, gathering, half_of, portion
+from heardback.dispatcher.portions import batch_of, fitted, gathering, portion
 from heardback.events import Record, new_id
 from heardback.formats.native import Encoded
 from heardback.stores import Batch, Cursor, Stored, cursors
@@ -20,8 +20,10 @@ from heardback.webhook import Delivered, Gone, Outcome, Refused, Retry
 NOW = 1_700_000_000.0
 HOUR = 3_600.0
 IDS = tuple(UUID(int=number) for number in range(1, 6))
-BATCH = Batch("msg_1", IDS, 17, b"[...]")
+BATCH = Batch("msg_1", IDS, 17, b"[...]", passed_over=3)
 FLYING = Cursor("main", 10, BATCH, 2, NOW - 60, NOW, "me", NOW + 5, delivered=100, passed_over=7, revision=3)
+ALONE = replace(FLYING, batch=replace(BATCH, event_ids=IDS[:1]))
+WORN_OUT = replace(FLYING, first_attempt=NOW - 72 * HOUR)
 
 
 class TestLease:
@@ -85,8 +87,20 @@ class TestDelay:
 
     def test_worn_out(self) -> None:
         """A batch is tried for 72 hours."""
-        assert not cursors.is_worn_out(FLYING, FLYING.first_attempt + 72 * HOUR - 1)
-        assert cursors.is_worn_out(FLYING, FLYING.first_attempt + 72 * HOUR)
+        assert not cursors.is_worn_out(replace(FLYING, due=FLYING.first_attempt + 72 * HOUR - 1))
+        assert cursors.is_worn_out(replace(FLYING, due=FLYING.first_attempt + 72 * HOUR))
+
+    @pytest.mark.parametrize("jump", [-400 * 24 * HOUR, 0, 400 * 24 * HOUR])
+    def test_a_clock_that_is_set_meanwhile(self, jump: float) -> None:
+        """Only waiting counts as patience: an attempt that seems to take years, or less than nothing, does not."""
+        made = cursors.postponed(FLYING, "503", 30, NOW + jump)
+        assert made.due - made.first_attempt == FLYING.due - FLYING.first_attempt + 30
+
+    def test_a_clock_that_is_set_back(self) -> None:
+        """Nobody waits for a time that was reckoned by a clock since set back, but for what clocks differ by anyway."""
+        waiting = cursors.postponed(FLYING, "503", 30, NOW)
+        assert not cursors.is_due(waiting, NOW - 2 * cursors.LEASE_S)
+        assert cursors.is_due(waiting, NOW - 2 * cursors.LEASE_S - 1)
 
 
 class TestTransitions:
@@ -94,14 +108,14 @@ class TestTransitions:
 
     def test_pinned(self) -> None:
         """A batch is pinned with the lease, its attempts at zero."""
-        made = cursors.pinned(Cursor("main", 10, passed_over=1), BATCH, 3, "me", NOW)
-        assert made == Cursor("main", 10, BATCH, 0, NOW, NOW, "me", NOW + cursors.LEASE_S, passed_over=4)
+        made = cursors.pinned(Cursor("main", 10, passed_over=1), BATCH, "me", NOW)
+        assert made == Cursor("main", 10, BATCH, 0, NOW, NOW, "me", NOW + cursors.LEASE_S, passed_over=1)
 
     def test_settled(self) -> None:
         """A delivered batch moves the cursor behind it and frees the lease."""
         made = cursors.settled(FLYING, "200", NOW)
         assert made == Cursor(
-            "main", 17, delivered=105, passed_over=7, last_answer="200", last_answer_at=NOW, revision=3
+            "main", 17, delivered=105, passed_over=10, last_answer="200", last_answer_at=NOW, revision=3
         )
 
     def test_postponed(self) -> None:
@@ -111,16 +125,42 @@ class TestTransitions:
         assert (made.holder, made.first_attempt, made.last_answer) == ("", FLYING.first_attempt, "503")
 
     def test_halved(self) -> None:
-        """A half takes the place of the refused batch, with attempts of its own."""
-        half = Batch("msg_2", IDS[:2], 12, b"[.]")
-        made = cursors.halved(FLYING, half, 4, "413", NOW)
-        assert (made.batch, made.position, made.attempts, made.first_attempt) == (half, 10, 0, NOW)
-        assert (made.passed_over, made.holder, made.last_answer) == (3, "me", "413")
+        """A refused batch is let go of where the cursor stands; the next one has half of its events."""
+        made = cursors.halved(FLYING, "413", NOW)
+        assert (made.batch, made.position, made.attempts, made.passed_over) == (None, 10, 0, 7)
+        assert (made.suspects, made.ceiling, made.holder, made.last_answer) == (5, 3, "", "413")
+        assert cursors.largest_batch(made, 500) == 3
+        again = cursors.halved(replace(FLYING, ceiling=250, suspects=500), "400", NOW)
+        assert (again.suspects, again.ceiling) == (5, 250)
+
+    @pytest.mark.parametrize(
+        ("suspects", "ceiling", "max_batch", "largest"),
+        [(0, 10_000, 500, 500), (0, 40, 500, 40), (9, 40, 500, 5), (1, 40, 500, 1), (90, 40, 10, 10)],
+    )
+    def test_largest_batch(self, suspects: int, ceiling: int, max_batch: int, largest: int) -> None:
+        """The next batch keeps to the settings, to what was refused, and to half of the suspects."""
+        assert cursors.largest_batch(Cursor("main", 0, suspects=suspects, ceiling=ceiling), max_batch) == largest
+
+    def test_what_is_delivered_raises_the_ceiling(self) -> None:
+        """Outside a search the bound grows, up to the largest there is; in a search it is the suspects that are fewer."""
+        grown = [cursors.settled(replace(FLYING, ceiling=ceiling), "200", NOW).ceiling for ceiling in (1, 80, 10_000)]
+        assert grown == [2, 91, 10_000]
+        searching = cursors.settled(replace(FLYING, ceiling=8, suspects=7), "200", NOW)
+        assert (searching.ceiling, searching.suspects) == (8, 2)
+
+    @pytest.mark.parametrize("position", [3, 10, 30])
+    def test_replayed(self, position: int) -> None:
+        """The cursor stands elsewhere with nothing in flight; who has a POST out keeps the lease until that ends."""
+        made = cursors.replayed(replace(FLYING, suspects=9, paused=True), position)
+        assert (made.position, made.batch, made.attempts, made.due, made.suspects) == (position, None, 0, 0.0, 0)
+        assert (made.holder, made.lease_until, made.paused) == ("me", FLYING.lease_until, True)
+        assert (made.delivered, made.passed_over) == (100, 7)
 
     def test_buried(self) -> None:
         """The events of a batch that is given up are dead letters, and the cursor goes on."""
         made, dead = cursors.buried(FLYING, "422", NOW)
         assert (made.position, made.batch, made.delivered, made.holder) == (17, None, 100, "")
+        assert (made.passed_over, made.suspects) == (10, 0)
         assert [letter.event_id for letter in dead] == list(IDS)
         assert {(letter.destination, letter.answer, letter.at) for letter in dead} == {("main", "422", NOW)}
 
@@ -144,22 +184,20 @@ class TestTransitions:
             change(Cursor("main", 0), "200", NOW)
 
     @pytest.mark.parametrize(
-        ("outcome", "half", "first_attempt", "made"),
+        ("outcome", "flying", "made", "dead", "settled"),
         [
-            (Delivered("200"), None, NOW, cursors.settled(FLYING, "200", NOW)),
-            (Gone("410"), None, NOW, cursors.gone(FLYING, "410", NOW)),
-            (Retry("503"), None, NOW, cursors.postponed(FLYING, "503", 30, NOW)),
-            (Refused("400"), (BATCH, 2), NOW, cursors.halved(FLYING, BATCH, 2, "400", NOW)),
-            (Refused("400"), None, NOW, cursors.buried(FLYING, "400", NOW)[0]),
-            (Retry("503"), None, NOW - 72 * HOUR, cursors.buried(FLYING, "503", NOW)[0]),
+            (Delivered("200"), FLYING, cursors.settled(FLYING, "200", NOW), 0, 5),
+            (Gone("410"), FLYING, cursors.gone(FLYING, "410", NOW), 0, 0),
+            (Retry("503"), FLYING, cursors.postponed(FLYING, "503", 30, NOW), 0, 0),
+            (Refused("400"), FLYING, cursors.halved(FLYING, "400", NOW), 0, 0),
+            (Refused("400"), ALONE, cursors.buried(ALONE, "400", NOW)[0], 1, 0),
+            (Retry("503"), WORN_OUT, cursors.buried(WORN_OUT, "503", NOW)[0], 5, 0),
         ],
     )
-    def test_after(self, outcome: Outcome, half: tuple[Batch, int] | None, first_attempt: float, made: Cursor) -> None:
+    def test_after(self, outcome: Outcome, flying: Cursor, made: Cursor, dead: int, settled: int) -> None:
         """Each answer leads to its transition."""
-        before = replace(FLYING, first_attempt=first_attempt)
-        found, dead = after(before, outcome, NOW, 30, half)
-        assert replace(found, first_attempt=0) == replace(made, first_attempt=0)
-        assert bool(dead) is (found.position == BATCH.last and not isinstance(outcome, Delivered))
+        found = after(flying, outcome, NOW, 30)
+        assert (found.cursor, len(found.dead), len(found.settled)) == (made, dead, settled)
 
 
 def log_of(wanted: Iterable[bool], step: int = 3) -> list[Stored]:
@@ -213,15 +251,40 @@ class TestPortions:
         assert gathering(page, 5.0, NOW) == pytest.approx(left)
 
 
-def test_erased_events_have_no_half() -> None:
-    """Of a refused batch only what is still there is halved; where that is nothing, there is no half."""
-    log = log_of([True] * 4)
-    whole = Batch("msg_1", tuple(stored.record.event_id for stored in log), log[-1].position, b"")
-    made = half_of(whole, log[2:], encode, 100, NOW)
-    assert made is not None
-    assert made[0].event_ids == whole.event_ids[2:]
-    assert half_of(whole, [], encode, 100, NOW) is None
-    assert half_of(whole, [Stored(1, Record(UUID(int=99), "click", "", "", "", b""))], encode, 100, NOW) is None
+def sizes(total: int, refuses: Callable[[Sequence[int]], bool]) -> list[int]:
+    """Take events 1 to `total` to a destination in batches of at most 500; give the size of each POST's."""
+    cursor, made = Cursor("main", 0), []
+    while cursor.position < total:
+        first = cursor.position + 1
+        numbers = range(first, min(first + cursors.largest_batch(cursor, 500), total + 1))
+        batch = Batch("msg", tuple(UUID(int=number) for number in numbers), numbers[-1], b"")
+        outcome: Outcome = Refused("400") if refuses(numbers) else Delivered("200")
+        cursor = after(cursors.pinned(cursor, batch, "me", NOW), outcome, NOW, 30).cursor
+        made.append(len(numbers))
+    return made
+
+
+class TestRefusals:
+    """What a destination that refuses costs in POSTs."""
+
+    @given(st.integers(1, 500))
+    def test_one_poison_event(self, poison: int) -> None:
+        """Among 500 events it is found by halving, once for each bit of 500 and a bit; then it goes on in large batches."""
+        made = sizes(1_000, lambda numbers: poison in numbers)
+        assert made[0] == 500
+        assert len(made) <= 10 + 5
+        assert max(made[10:]) >= 250
+
+    @pytest.mark.parametrize(("limit", "posts"), [(1, 750), (2, 450), (100, 40), (499, 20)])
+    def test_a_receiver_with_a_limit(self, limit: int, posts: int) -> None:
+        """One that takes small batches alone is soon asked for no more than a little above its limit, and that seldom."""
+        made = sizes(500, lambda numbers: len(numbers) > limit)
+        assert len(made) <= posts
+        assert all(size <= limit + limit // 8 + 1 for size in made[60:])
+
+    def test_nothing_is_taken(self) -> None:
+        """One that refuses everything is not asked over and over: little more than once an event."""
+        assert len(sizes(500, lambda _: True)) < 500 + 60
 
 
 MOVES = st.sampled_from(["answer", "answer", "retry", "gone", "crash", "late", "back", "forward"])
@@ -254,11 +317,11 @@ def test_nothing_is_lost(
             cursor = cursors.claimed(cursor, move, now)
         else:
             page = [stored for stored in log if stored.position > cursor.position][:max_batch]
-            taken, encoded = fitted(page, is_click, max_batch, encode, max_bytes)
+            taken, encoded = fitted(page, is_click, cursors.largest_batch(cursor, max_batch), encode, max_bytes)
             if not taken.records:
                 cursor = cursors.passed(cursor, taken.last, taken.passed_over)
                 continue
-            cursor = cursors.pinned(cursor, batch_of(taken, encoded, now), taken.passed_over, move, now)
+            cursor = cursors.pinned(cursor, batch_of(taken, encoded, now), move, now)
         flying = cursors.pinned_in(cursor)
         assert bodies.setdefault(flying.id, flying.body) == flying.body
         if move == "crash":
@@ -266,9 +329,9 @@ def test_nothing_is_lost(
         bad = poison & {event_id.int for event_id in flying.event_ids}
         failures: dict[str, Outcome] = {"retry": Retry("503"), "gone": Gone("410")}
         outcome = failures.get(move, Refused("400") if bad else Delivered("200"))
-        behind = [stored for stored in log if stored.position > cursor.position]
-        cursor, buried = after(cursor, outcome, now, 30, half_of(flying, behind, encode, max_bytes, now))
-        dead += [letter.event_id for letter in buried]
+        made = after(cursor, outcome, now, 30)
+        cursor = made.cursor
+        dead += [letter.event_id for letter in made.dead]
         delivered += flying.event_ids if isinstance(outcome, Delivered) else ()
         assert cursor.position >= before.position
 

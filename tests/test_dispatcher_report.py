@@ -40,6 +40,7 @@ class TestReport:
             "next_attempt": None,
             "last_answer": None,
             "dead_letters": 0,
+            "unsubscribes_overdue": 0,
         }
         assert (two["name"], two["waiting"], two["oldest"]) == ("new", 0, None)
 
@@ -47,9 +48,9 @@ class TestReport:
         """What was answered and when the next attempt is due is shown, and nothing of the URL that may be secret."""
         cursor = Cursor("main", 3, None, 2, due=1_700_000_060.5, last_answer="503", last_answer_at=1_700_000_000.0)
         to = destination("https://user:secret@a.example:8443/hook?key=secret#secret")
-        shown = describe(to, cursor, 5, None, 1)
+        shown = describe(to, cursor, 5, None, 1, 3)
         assert shown["url"] == "https://a.example:8443/hook"
         assert shown["next_attempt"] == "2023-11-14T22:14:20.500Z"
         assert shown["last_answer"] == {"text": "503", "at": "2023-11-14T22:13:20.000Z"}
-        assert (shown["attempts"], shown["dead_letters"]) == (2, 1)
-        assert describe(to, cursors.paused(cursor), 5, None, 1)["next_attempt"] is None
+        assert (shown["attempts"], shown["dead_letters"], shown["unsubscribes_overdue"]) == (2, 1, 3)
+        assert describe(to, cursors.paused(cursor), 5, None, 1, 0)["next_attempt"] is None

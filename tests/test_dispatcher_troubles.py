@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from heardback.dispatcher.lane import Claim
+from heardback.dispatcher.lane import Change, Claim
 from heardback.stores import cursors
 from heardback.stores.sqlite import SQLiteStore
 from tests.deliveries import clicks, destination, ids, opened, pin, running, until
@@ -184,7 +184,7 @@ class TestOthers:
             async with opened(tmp_path) as store:
                 claim = Claim(store, await pin(store, clicks(2)))
                 assert await store.save(replace(claim.cursor, holder="you"))
-                assert not await claim.write(lambda cursor: (cursors.settled(cursor, "200", 1.0), ()))
+                assert not await claim.write(lambda cursor: Change(cursors.settled(cursor, "200", 1.0)))
                 await asyncio.wait_for(claim.keep(time.time), 10)
                 cursor = await store.cursor("main")
                 assert cursor

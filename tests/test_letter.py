@@ -8,7 +8,7 @@ from hashlib import sha512
 import pytest
 
 from heardback.errors import BadLetter
-from heardback.letter import Rewritten, Rules, Wishes, read, rewrite, rewrite_html, write
+from heardback.letter import Edition, Rewritten, Rules, Wishes, read, rewrite, rewrite_html
 from heardback.tokens import DOORS, Keyring, Kind, Token
 
 KEYRING = Keyring(["test:0123456789abcdef0123456789abcdef"])
@@ -80,10 +80,10 @@ def test_nothing_else_changes() -> None:
 
 def test_a_letter_is_read_once_for_many() -> None:
     """Copies written from one reading are those made one by one."""
-    once = read(letter(), RULES)
-    for recipient in ("jane@example.org", "joe@example.org"):
-        wishes = replace(JANE, recipient=recipient)
-        assert write(once, RULES, wishes, NOW) == rewritten(letter(), wishes=wishes)
+    edition = Edition(read(letter(), RULES), RULES, JANE, NOW)
+    for recipient in ("jane@example.org", "joe@example.org", "anna@example.org", "jan\u00e9@example.org"):
+        copy, alone = edition.copy(recipient), rewritten(letter(), wishes=replace(JANE, recipient=recipient))
+        assert (copy.letter, copy.links, copy.notes) == (alone.letter, alone.links, alone.notes)
 
 
 def test_callers_word_goes_over_the_letters() -> None:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from heardback.errors import BadLetter
 from heardback.letter import Rules, Wishes, charsets, rewrite, transfer
-from heardback.letter.transfer import Change
 from heardback.tokens import Keyring
 
 RULES = Rules("https://t.example.com", Keyring(["test:0123456789abcdef0123456789abcdef"]), plain_text=True)
@@ -127,5 +126,5 @@ def test_places_of_a_text_are_those_of_its_octets(text: str, charset: str) -> No
     if places is None:
         return
     start, end = places[len(read) // 3], places[len(read) // 2]
-    changed = transfer.splice(content, [Change(start, end, "url".encode(codec))])
+    changed = transfer.splice(content, [(start, end, "url".encode(codec))])
     assert charsets.decode(changed, codec) == read[: len(read) // 3] + "url" + read[len(read) // 2 :]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from heardback.tracker import Tracker
-from tests.program import KEY, Program, wait_until
+from tests.program import KEY, WAITS_S, Program, wait_until
 
 
 @contextmanager
@@ -43,6 +44,38 @@ def test_a_locked_database_costs_no_reader_anything(tmp_path: Path) -> None:
         assert sorted(event["type"] for event in program.events()) == ["click", "open", "unsubscribe"]
         assert any("takes events again" in line for line in program.said)
         assert not any("example.org" in line for line in program.said)
+
+
+def test_an_unsubscribe_at_the_end_is_503(tmp_path: Path) -> None:
+    """One that waits for a store that is away, when SIGTERM comes, is still answered: 503, never 500."""
+    with Program(tmp_path) as program:
+        url = Tracker(program.base_url, [KEY]).unsubscribe_url("jane@example.org")
+        with locked(program.database), ThreadPoolExecutor(1) as reader:
+            answer = reader.submit(program.ask, "POST", url)
+            wait_until(lambda: connections(program.port) > 0, "the request is in flight")
+            assert program.stop() == 0
+            assert answer.result().status == 503
+
+
+def test_a_second_sigterm_costs_nothing(tmp_path: Path) -> None:
+    """What is in memory is written also if whoever ends the server is impatient."""
+    with Program(tmp_path) as program:
+        url = Tracker(program.base_url, [KEY]).open_url("jane@example.org")
+        with locked(program.database):
+            assert program.ask("GET", url).status == 200
+            assert program.process
+            program.process.terminate()
+            time.sleep(1)  # until the door is shut and the journal is at its last writes
+            program.process.terminate()
+            time.sleep(0.2)
+        assert program.process.wait(WAITS_S) == 0
+        assert program.count() == 1
+
+
+def connections(port: int) -> int:
+    """Count the established connections of a port of this machine."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(local.endswith(f":{port:04X}") and state == "01" for _, local, _, state, *_ in lines)
 
 
 def test_memory_has_a_bound_and_what_is_lost_is_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import random
 import socket
 import string
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -307,6 +308,15 @@ def test_odd_request_lines_get_no_redirect_and_no_5xx(program: Program, request_
     assert b"\nlocation:" not in answer.lower()
     assert program.count() == before
     assert program.ask("GET", "/healthz").status == 200
+    assert not any("uvicorn" in line for line in program.said), "anybody could fill the log"
+
+
+def test_under_a_prefix_no_host_is_believed(tmp_path: Path) -> None:
+    """The doors stand under the path of base_url too, where a slash too many is no reason for a redirect."""
+    with Program(tmp_path, path="/t") as prefixed:
+        assert prefixed.ask("GET", "/t/healthz").status == 200
+        answer = prefixed.ask("GET", "/t/healthz/", headers={"X-Forwarded-Host": "evil.example"})
+        assert (answer.status, answer.header("location")) == (404, "")
 
 
 def test_the_files_that_everybody_expects(program: Program) -> None:

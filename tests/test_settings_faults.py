@@ -169,7 +169,12 @@ secrets = { 0 = "x" }
     ),
     "a single destination": (
         '[destinations]\nname = "main"',
-        [("destinations", "write [[destinations]], in two pairs of brackets, above each")],
+        [
+            (
+                "destinations",
+                "write [[destinations]], in two pairs of brackets, above each (in the environment, JSON: [{",
+            )
+        ],
     ),
     "half a destination": (
         """

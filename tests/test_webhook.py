@@ -1,4 +1,4 @@
-"""One POST to a destination over real HTTP: signatures, headers, answers, time-outs."""
+"""One POST to a destination over real HTTP: headers, answers, time-outs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from standardwebhooks import Webhook as StandardWebhook
-from standardwebhooks import WebhookVerificationError
 
+from heardback.events import new_id
+from heardback.stores import Batch
 from heardback.webhook import (
     LONGEST_ANSWER,
     Delivered,
@@ -24,38 +24,9 @@ from heardback.webhook import (
     Retry,
     judged,
     retry_after,
-    signature,
 )
-from tests.posting import BATCH, OTHER, SECRET, answered, post, webhook
+from tests.posting import BATCH, SECRET, answered, post, webhook
 from tests.receiver import HALF, HANGS, RESETS, Answer, Receiver
-
-
-class TestSignature:
-    """Standard Webhooks, symmetric."""
-
-    def test_the_vector_of_the_specification(self) -> None:
-        """The specification's own example comes out."""
-        made = signature([SECRET], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
-        assert made == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-
-    def test_two_secrets_give_two_signatures(self) -> None:
-        """While a secret rotates each of them signs, with a space between."""
-        both = signature([SECRET, OTHER], "msg_1", 1, b"[]")
-        assert both == f"{signature([SECRET], 'msg_1', 1, b'[]')} {signature([OTHER], 'msg_1', 1, b'[]')}"
-
-    @pytest.mark.parametrize("secret", [SECRET, OTHER])
-    def test_standardwebhooks_verifies(self, secret: str) -> None:
-        """A receiver with either secret that checks with PyPI's standardwebhooks takes the POST, and no other body."""
-
-        async def run() -> None:
-            async with Receiver() as receiver:
-                assert await post(receiver.url, secret=(SECRET, OTHER)) == Delivered("200")
-            [got] = receiver.got
-            StandardWebhook(secret).verify(got.body, dict(got.headers))
-            with pytest.raises(WebhookVerificationError):
-                StandardWebhook(secret).verify(got.body + b" ", dict(got.headers))
-
-        asyncio.run(run())
 
 
 class TestRequest:
@@ -176,6 +147,35 @@ class TestAnswer:
 
         assert answered(Answer(every_s=0.02, body=b"x" * 1_000), timeout_s=0.5) == Retry("timed out")
 
+    def test_nobody_takes_the_connection(self) -> None:
+        """A host that lets nobody in, and says nothing, is tried again."""
+        with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            for each in (first, second):
+                each.setblocking(False)
+                each.connect_ex(full.getsockname())
+            url = f"http://127.0.0.1:{full.getsockname()[1]}/"
+            assert asyncio.run(post(url, timeout_s=0.3)) == Retry("timed out")
+
+    def test_nobody_reads(self) -> None:
+        """A receiver that takes the connection and not the body is tried again."""
+        large = Batch("msg_1", (new_id(),), 1, b"x" * 20_000_000)
+
+        async def run() -> Outcome:
+            async with webhook(f"http://127.0.0.1:{lazy.getsockname()[1]}/", timeout_s=0.3) as way:
+                return await way.post(large)
+
+        with socket.socket() as lazy:
+            lazy.bind(("127.0.0.1", 0))
+            lazy.listen()
+            assert asyncio.run(run()) == Retry("timed out")
+
+    def test_an_endless_answer(self) -> None:
+        """An answer without an end counts by its status, as soon as our bound is read of it."""
+        endless = Answer(200, {"Content-Length": str(1 << 40)}, body=b"x" * (LONGEST_ANSWER + 1))
+        assert answered(endless) == Delivered("200")
+
     def test_nobody_there(self) -> None:
         """A closed port is tried again, and the words say so."""
         with socket.socket() as taken:
@@ -196,6 +196,16 @@ class TestAnswer:
                     await task
 
         asyncio.run(run())
+
+    def test_our_own_fault(self, caplog: pytest.LogCaptureFixture) -> None:
+        """What nobody thought of is tried again too, at the schedule's pace, and is logged with its place."""
+
+        async def nonsense(host: str, port: int) -> list[str]:
+            return ["this is no address"]
+
+        outcome = asyncio.run(post("http://127.0.0.1:9/", resolve=nonsense))
+        assert outcome == Retry("our own fault (ValueError)")
+        assert "Traceback" in caplog.text
 
     def test_nothing_secret_is_said(self, caplog: pytest.LogCaptureFixture) -> None:
         """No secret, query or header gets into an answer's words or into a log."""
@@ -223,6 +233,7 @@ class TestRetryAfter:
             (format_datetime(datetime.fromtimestamp(NOW, UTC) - timedelta(minutes=5), usegmt=True), -300.0),
             ("Tue, 14 Nov 2023 23:13:20 +0100", 0.0),
             ("Tue, 14 Nov 2023 22:13:20 -0000", 0.0),
+            ("Tue, 14 Nov 2023 22:13:20 +99999999999999999999", None),
             *((text, None) for text in ("", "soon", "-1", "1.5", "1e3", "²", "Tue, 99 Nov 2023", "1, 2", "\0")),
         ],
     )

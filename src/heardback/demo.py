@@ -29,8 +29,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from heardback import files, server, webhook
+from heardback import files, server
 from heardback.settings import Destination, Server, Settings
+from heardback.signatures import signature
 from heardback.tracker import Tracker
 
 RECIPIENT = "jane@example.org"
@@ -56,7 +57,7 @@ class Receiver:
 
     def take(self, headers: dict[str, str], body: bytes) -> bool:
         """Take a batch, if it is signed by who has the secret."""
-        expected = webhook.signature([self.secret], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
+        expected = signature([self.secret], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
         if not compare_digest(headers["webhook-signature"], expected):
             return False
         with self.arrived:

@@ -26,7 +26,8 @@ GROUP = 2_000
 """Records of one commit at most, so that a long queue is no long silence."""
 
 READER_WAITS_S = 0.25
-UNSUBSCRIBE_WAITS_S = 5.0
+UNSUBSCRIBE_WAITS_S = 3.0
+"""Less than the server gives requests in flight at its end: 503 is an answer, a cancelled request is a 500."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 

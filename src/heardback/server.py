@@ -8,15 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import multiprocessing
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Router
 
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
@@ -25,11 +28,15 @@ from heardback.doors.tracking import TrackingDoor
 from heardback.errors import SettingsError, StoreError
 from heardback.events import new_id
 from heardback.journal import Journal
-from heardback.settings import Settings, sqlite_path
+from heardback.retention import Retention
+from heardback.settings import Settings, host_and_port, sqlite_path
 from heardback.stores import Store
 from heardback.supervisor import SIGNALS, Supervisor
 from heardback.tokens import Keyring
 from heardback.tracker import Tracker
+
+if TYPE_CHECKING:
+    from heardback.doors.relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -43,60 +50,79 @@ WRITES_WITHIN_S = 4.0
 """How long the journal then has for what is left."""
 
 
-def run(settings: Settings, bound: socket.socket, started: Callable[[], None]) -> None:
-    """Serve on a socket until SIGTERM or SIGINT; `started` is called once it answers.
+def run(
+    settings: Settings, bound: socket.socket, started: Callable[[], None], mail: socket.socket | None = None
+) -> None:
+    """Serve on a socket until SIGTERM or SIGINT, the relay on `mail`; `started` is called once it answers.
 
     Raises StoreError and SettingsError where it cannot begin.
     """
+    raise_file_limit()
     if settings.server.workers == 1:
-        run_worker(settings, bound, started)
+        run_worker(settings, bound, mail, started)
         return
     # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
     started()
-    Supervisor(run_worker, (settings, bound), settings.server.workers).run()
+    Supervisor(run_worker, (settings, bound, mail), settings.server.workers).run()
 
 
-def run_worker(settings: Settings, bound: socket.socket, started: Callable[[], None] = lambda: None) -> None:
+def run_worker(
+    settings: Settings, bound: socket.socket, mail: socket.socket | None, started: Callable[[], None] = lambda: None
+) -> None:
     """Be one worker: serve until a signal, drain and return."""
     quiet()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, bound, started))
+        runner.run(serve(settings, bound, started, mail=mail))
 
 
 async def serve(
-    settings: Settings, bound: socket.socket, started: Callable[[], None], ending: asyncio.Event | None = None
+    settings: Settings,
+    bound: socket.socket,
+    started: Callable[[], None],
+    ending: asyncio.Event | None = None,
+    mail: socket.socket | None = None,
 ) -> None:
     """Open, start, answer until a signal comes or `ending` is set, drain, close."""
     ending = ending or asyncio.Event()
-    async with opened(settings) as store:
+    async with ended(ending), opened(settings) as store:
         dispatcher = Dispatcher(store, settings.destinations, holder=new_id().hex)
         journal = Journal(store, settings.server.memory_events, committed=dispatcher.wake)
         door = Door(configured(application(settings, store, journal), settings), started)
         await dispatcher.start()
+        relay = relay_of(settings) if mail else None
         async with asyncio.TaskGroup() as tasks:
+            if mail and relay:
+                tasks.create_task(relay.serve(mail, ending))
             writing = tasks.create_task(journal.run())
             delivering = tasks.create_task(dispatcher.run())
-            with signalled(ending):
-                await door.answer([bound], ending)
+            deleting = tasks.create_task(retention_of(settings, store).run())
+            await door.answer([bound], ending)
             journal.close()
             await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
             writing.cancel()
             delivering.cancel()
+            deleting.cancel()
+
+
+def retention_of(settings: Settings, store: Store) -> Retention:
+    """Make what deletes old events, once every destination of the settings has had them."""
+    readers = [destination.name for destination in settings.destinations]
+    return Retention(store, readers, settings.privacy.retention_days, holder=new_id().hex)
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Store]:
     """Open the store that the settings name, and close it at the end. Raises StoreError.
 
-    Without `make` it has to be there: who only looks must not leave an empty one behind.
+    Without `make` it has to be there, and sound: who only looks must not leave an empty one behind.
     """
     from heardback.stores.sqlite import SQLiteStore
 
     path = sqlite_path(settings.database)
     if not make and not path.exists():
         raise StoreError(f"there is no database at {path} yet: `heardback serve` makes it")
-    store = await SQLiteStore.open(path)
+    store = await SQLiteStore.open(path, mend=make)
     try:
         yield store
     finally:
@@ -112,23 +138,50 @@ async def checked(settings: Settings) -> None:
 
 def listening(settings: Settings) -> socket.socket:
     """Bind the socket that every worker accepts on. Raises SettingsError where it cannot be."""
-    host, port = settings.server.host, settings.server.port
+    return bound_to(settings.server.host, settings.server.port, "server.host and server.port")
+
+
+def relaying(settings: Settings) -> socket.socket | None:
+    """Bind the relay's socket, where there is a next hop. Raises SettingsError where the relay cannot be run."""
+    if not settings.relay.next_hop:
+        return None
+    relay_of(settings)  # what is wrong with it is to be said before anything is started
+    return bound_to(*host_and_port(settings.relay.listen), "relay.listen")
+
+
+def relay_of(settings: Settings) -> Relay:
+    """Make the relay that the settings describe. Raises SettingsError, also where its libraries are missing."""
+    try:
+        from heardback.doors.relay import Relay
+    except ImportError as error:
+        fix = "install them with pip install 'heardback[relay]', or take relay.next_hop out"
+        raise SettingsError((f"relay.next_hop: the relay's libraries are missing ({error.name}): {fix}",)) from None
+    return Relay.of(settings)
+
+
+def bound_to(host: str, port: int, names: str) -> socket.socket:
+    """Bind a socket. Raises SettingsError, with the names of its settings, where it cannot be."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        fix = "give server.host and server.port an address of this machine that is free"
+        fix = f"give {names} an address of this machine that is free"
         raise SettingsError((f"{host} port {port} cannot be listened at ({error.strerror}): {fix}",)) from None
     bound.listen(BACKLOG)
     return bound
 
 
 def address(bound: socket.socket) -> str:
-    """Give where a socket is reached."""
+    """Give the URL at which a socket is reached."""
+    return f"http://{place(bound)}"
+
+
+def place(bound: socket.socket) -> str:
+    """Give host and port of a socket."""
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def application(settings: Settings, store: Store, journal: Journal) -> Starlette:
@@ -146,7 +199,7 @@ def application(settings: Settings, store: Store, journal: Journal) -> Starlette
     private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations)
     routes: list[BaseRoute] = [*public.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
-        routes.append(Mount(prefix, routes=list(routes)))
+        routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 
     app = Starlette(routes=routes, exception_handlers={404: public.missing})
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
@@ -218,21 +271,44 @@ class Door(uvicorn.Server):
         self.should_exit = True
 
 
-@contextlib.contextmanager
-def signalled(ending: asyncio.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set an event."""
+@contextlib.asynccontextmanager
+async def ended(ending: asyncio.Event) -> AsyncIterator[None]:
+    """Let SIGTERM and SIGINT set an event, however often they come; and so the death of the supervisor.
+
+    A worker that outlived it would keep the port, and nobody could start again.
+    """
     loop = asyncio.get_running_loop()
+    parent = multiprocessing.parent_process()
+
+    def orphaned(sentinel: int) -> None:
+        loop.remove_reader(sentinel)
+        ending.set()
+
     for number in SIGNALS:
         loop.add_signal_handler(number, ending.set)
+    if parent:
+        loop.add_reader(parent.sentinel, orphaned, parent.sentinel)
     try:
         yield
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+        if parent:
+            loop.remove_reader(parent.sentinel)
+
+
+def raise_file_limit() -> None:
+    """Take all the open files that the system allows: each connection is one, and the usual 1,024 are soon gone."""
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
 
 
 def quiet() -> None:
     """Keep the libraries' chatter out of the log: httpx, for one, writes whole URLs at INFO."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore", "uvicorn", "asyncio", "aiosqlite"):
+    for name in ("httpx", "httpcore", "asyncio", "aiosqlite"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # aiosmtpd writes addresses and commands at INFO, and warns of itself at each login.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every malformed request, and anybody sends those

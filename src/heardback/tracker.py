@@ -13,9 +13,10 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
-from heardback import files, letter, links
+from heardback import files, links
+from heardback import letter as letters
 from heardback.events import Clock, Modes
-from heardback.settings import Settings
+from heardback.settings import Settings, checks
 from heardback.tokens import DOORS, Keyring, Kind, Token
 
 Letter = TypeVar("Letter", bytes, EmailMessage)
@@ -84,12 +85,13 @@ class Tracker:
     ) -> None:
         """Take where the server is reached, `id:secret` keys (the first signs) and the defaults of `[tracking]`.
 
-        Raises ValueError on a bad key or mode.
+        Raises ValueError on a bad address, key or mode.
         """
-        self._rules = letter.Rules(
-            base_url=base_url.rstrip("/"),
+        base_url = checks.base_url(base_url)
+        self._rules = letters.Rules(
+            base_url=base_url,
             keyring=Keyring(keys, conceal=conceal),
-            base_urls=(base_url.rstrip("/"),),
+            base_urls=(base_url,),
             plain_text=plain_text,
             url_text_links=url_text_links,
             replace_unsubscribe=replace_unsubscribe,
@@ -123,31 +125,31 @@ class Tracker:
         """Make the tracker of a settings file, as every command reads it. Raises SettingsError."""
         return cls.of(files.load(Path(config) if config else None, os.environ, need=("keys",)).settings)
 
-    def rewrite(self, sent: Letter, recipient: str, **options: Unpack[Options]) -> Letter:
+    def rewrite(self, letter: Letter, recipient: str, **options: Unpack[Options]) -> Letter:
         """Give the tracked copy of a letter for one recipient, of the kind that came in: bytes or EmailMessage.
 
         Raises BadLetter where it cannot be read: send it as it is.
         """
-        ((_, copy),) = self.rewrite_many(sent, [recipient], **options)
+        ((_, copy),) = self.rewrite_many(letter, [recipient], **options)
         return copy
 
     def rewrite_many(
-        self, sent: Letter, recipients: Iterable[str], **options: Unpack[Options]
+        self, letter: Letter, recipients: Iterable[str], **options: Unpack[Options]
     ) -> Iterator[tuple[str, Letter]]:
         """Give each recipient and the tracked copy for them; the letter is read once."""
-        raw = sent if isinstance(sent, bytes) else sent.as_bytes(policy=HEADER_POLICY)
-        read = letter.read(raw, self._rules)
+        raw = letter if isinstance(letter, bytes) else letter.as_bytes(policy=HEADER_POLICY)
+        edition = letters.Edition(letters.read(raw, self._rules), self._rules, self._wishes("", options), self._clock())
         for recipient in recipients:
-            copy = letter.write(read, self._rules, self._wishes(recipient, options), self._clock()).letter
-            yield recipient, copy if isinstance(sent, bytes) else parsed(copy)
+            copy = edition.copy(recipient).letter
+            yield recipient, copy if isinstance(letter, bytes) else parsed(copy)
 
-    def explain(self, raw: bytes, recipient: str, **options: Unpack[Options]) -> letter.Rewritten:
+    def explain(self, raw: bytes, recipient: str, **options: Unpack[Options]) -> letters.Rewritten:
         """Give the tracked copy of a letter with what became of each link, and why."""
-        return letter.rewrite(raw, self._rules, self._wishes(recipient, options), self._clock())
+        return letters.rewrite(raw, self._rules, self._wishes(recipient, options), self._clock())
 
-    def rewrite_html(self, html: str, recipient: str, **options: Unpack[Options]) -> letter.RewrittenPage:
+    def rewrite_html(self, html: str, recipient: str, **options: Unpack[Options]) -> letters.RewrittenPage:
         """Give the tracked copy of an HTML document: `.html`, the `.headers` to send with it, `.links`."""
-        return letter.rewrite_html(html, self._rules, self._wishes(recipient, options), self._clock())
+        return letters.rewrite_html(html, self._rules, self._wishes(recipient, options), self._clock())
 
     def open_url(self, recipient: str, **options: Unpack[Options]) -> str:
         """Give a pixel's URL."""
@@ -161,11 +163,11 @@ class Tracker:
         return self.url(self._token("click", recipient, options, target, link))
 
     def unsubscribe_url(self, recipient: str, **options: Unpack[Options]) -> str:
-        """Give the URL for List-Unsubscribe, which is also the page with the button."""
+        """Give the URL for List-Unsubscribe, which is also the page with the button. Raises ValueError for nobody's."""
         return self.url(self._token("unsubscribe", recipient, options))
 
     def preferences_url(self, recipient: str, **options: Unpack[Options]) -> str:
-        """Give the URL of the recipient's own tracking choices."""
+        """Give the URL of the recipient's own tracking choices. Raises ValueError for nobody's."""
         return self.url(self._token("preferences", recipient, options))
 
     def read(self, kind: Kind, token: str) -> Token:
@@ -177,7 +179,9 @@ class Tracker:
         return f"{self._rules.base_url}/{DOORS[token.kind]}/{self._rules.keyring.seal(token)}"
 
     def _token(self, kind: Kind, recipient: str, options: Options, url: str = "", link: int | None = None) -> Token:
-        said: Options = {**self._defaults, **options}
+        if not recipient and kind in ("unsubscribe", "preferences"):
+            raise ValueError(f"this link needs its recipient: one of kind {kind} is somebody's own in every mode")
+        said = self._said(options)
         sent_at = said.get("sent_at")
         return Token(
             kind,
@@ -191,7 +195,16 @@ class Tracker:
             additional=said.get("additional", {}),
         )
 
-    def _wishes(self, recipient: str, options: Options) -> letter.Wishes:
-        said: Options = {**self._defaults, **options}
+    def _wishes(self, recipient: str, options: Options) -> letters.Wishes:
+        said = self._said(options)
         Modes.parse(said.get("mode", "full"))
-        return letter.Wishes(recipient=recipient, **said)
+        return letters.Wishes(recipient=recipient, **said)
+
+    def _said(self, options: Options) -> Options:
+        """Put what is said of one letter over the defaults; None says nothing. Raises TypeError for what is no option."""
+        if unknown := options.keys() - Options.__annotations__.keys():
+            raise TypeError(
+                f"there is no option {min(unknown)!r}; the options are {', '.join(Options.__annotations__)}"
+            )
+        given = {name: value for name, value in options.items() if value is not None}
+        return cast("Options", {**self._defaults, **given})

@@ -6,8 +6,7 @@ What is posted, when, and what an answer leads to is in dispatcher. httpx is use
 from __future__ import annotations
 
 import asyncio
-import base64
-import hmac
+import logging
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -25,7 +24,10 @@ import httpx
 
 from heardback.events import Clock
 from heardback.settings import Destination
+from heardback.signatures import signature
 from heardback.stores import Batch
+
+logger = logging.getLogger(__name__)
 
 USER_AGENT = f"heardback/{version('heardback')}"
 LONGEST_ANSWER = 65_536
@@ -38,6 +40,7 @@ TRIED_AGAIN = frozenset(
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,
         HTTPStatus.NOT_FOUND,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_EARLY,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -115,10 +118,13 @@ class Webhook:
         self._destination = destination
         self._url = httpx.URL(destination.url)
         self._host = self._url.raw_host.decode("ascii")
+        self._proxy = httpx.URL(destination.proxy) if destination.proxy else None
+        self._tls = tls
         self._clock = clock
         self._resolve = resolve
-        limits = httpx.Limits(keepalive_expiry=IDLE_S)
-        self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits)
+        self._transport = self._connections(None)
+        self._through = ""
+        """The address of the proxy that the connections go through."""
 
     async def post(self, batch: Batch) -> Outcome:
         """Post a batch once and say what came of it; whatever goes wrong on the way is a Retry."""
@@ -129,18 +135,25 @@ class Webhook:
             return Retry("timed out")
         except httpx.ConnectError as error:
             return Retry(shortened(f"no connection: {error}"))
+        except httpx.ProxyError as error:
+            return Retry(shortened(f"no way through the proxy: {error}"))
         except httpx.TransportError as error:
             return Retry(f"the connection broke ({type(error).__name__})")
         except OSError as error:
             return Retry(shortened(f"no address: {error.strerror or error}"))
+        except Exception as error:
+            # A fault of ours, too, is tried again at the schedule's pace, not at once and for ever.
+            logger.error("a POST to destination %s failed", self._destination.name, exc_info=error)
+            return Retry(f"our own fault ({type(error).__name__})")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
 
     async def _post(self, batch: Batch) -> Outcome:
-        port = self._url.port or (443 if self._url.scheme == "https" else 80)
-        addresses = await self._resolve(self._host, port)
+        first = self._proxy or self._url
+        port = first.port or (443 if first.scheme == "https" else 80)
+        addresses = await self._resolve(first.raw_host.decode("ascii"), port)
         private = [address for address in addresses if not is_public(address)]
         if private and not self._destination.allow_private:
             return Retry(f"address refused: {private[0]} is not public; set allow_private")
@@ -156,22 +169,35 @@ class Webhook:
         *others, last = addresses
         for address in others:
             try:
-                return await self._transport.handle_async_request(self._request(batch, address, len(addresses)))
+                return await self._send(batch, address, len(addresses))
             except (httpx.ConnectError, httpx.ConnectTimeout):
                 continue
-        return await self._transport.handle_async_request(self._request(batch, last, len(addresses)))
+        return await self._send(batch, last, len(addresses))
 
-    def _request(self, batch: Batch, address: str, addresses: int) -> httpx.Request:
-        """Make the request to this very address, in the name of the host: nothing resolves that name again."""
+    async def _send(self, batch: Batch, address: str, addresses: int) -> httpx.Response:
+        """Send the request to this very address, in the name of the host: nothing resolves that name again.
+
+        Through a proxy, it is the proxy that has the address; it is told the destination's name, and resolves that.
+        """
         whole = self._destination.timeout_s
         timeout = httpx.Timeout(whole, connect=whole / addresses)
-        return httpx.Request(
+        request = httpx.Request(
             "POST",
-            self._url.copy_with(host=address),
+            self._url if self._proxy else self._url.copy_with(host=address),
             headers=self._headers(batch),
             content=batch.body,
             extensions={"sni_hostname": self._host, "timeout": timeout.as_dict()},
         )
+        if self._proxy and address != self._through:
+            await self._transport.aclose()
+            self._transport, self._through = self._connections(self._proxy.copy_with(host=address)), address
+        return await self._transport.handle_async_request(request)
+
+    def _connections(self, proxy: httpx.URL | None) -> httpx.AsyncHTTPTransport:
+        """Make a pool of connections, through a proxy or straight."""
+        limits = httpx.Limits(keepalive_expiry=IDLE_S)
+        through = httpx.Proxy(proxy) if proxy else None
+        return httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits, proxy=through)
 
     def _headers(self, batch: Batch) -> httpx.Headers:
         timestamp = int(self._clock())
@@ -188,13 +214,6 @@ class Webhook:
         if self._destination.secret:
             headers["webhook-signature"] = signature(self._destination.secret, batch.id, timestamp, batch.body)
         return headers
-
-
-def signature(secrets: Sequence[str], batch_id: str, timestamp: int, body: bytes) -> str:
-    """Sign a body with each `whsec_` secret (Standard Webhooks, symmetric); `timestamp` is in Unix seconds."""
-    signed = f"{batch_id}.{timestamp}.".encode() + body
-    digests = (hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), signed, "sha256") for secret in secrets)
-    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
 async def skim(response: httpx.Response) -> None:
@@ -226,7 +245,7 @@ def retry_after(text: str, now: float) -> float | None:
         return float(text)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now
 

@@ -34,6 +34,11 @@ COMMANDS = {
     "token": Command("token", "make a tracked URL, or say what one says"),
     "status": Command("status", "say how each destination is doing"),
     "events": Command("events", "list what readers did"),
+    "pause": Command("destinations", "make no further attempt at a destination", "_pause"),
+    "resume": Command("destinations", "go on with a destination at once", "_resume"),
+    "test": Command("destinations", "post an empty array to a destination", "_test"),
+    "replay": Command("replay", "deliver again what was delivered, or try dead letters again"),
+    "dead-letters": Command("dead_letters", "list what a destination refused for good"),
     "settings": Command("settings", "show the settings in force", "_settings"),
     "keys": Command("settings", "make a signing key", "_keys"),
 }
@@ -58,12 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Who read our output has gone; what Python would still write to it would raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        print(f"heardback: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         return 130
 
 
 def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the parser; only the command that is asked for has its room loaded and its options defined."""
+    """Make the parser; only a command that is named among the arguments has its room loaded and its options defined."""
     parser = argparse.ArgumentParser(
         prog="heardback",
         description="The e-mail tracking server for people who run their own mail.",
@@ -75,11 +83,10 @@ def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
         "--config", type=Path, metavar="FILE", help="the settings file; default: heardback.toml, if it is there"
     )
     rooms = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    asked = next((word for word in given if word in COMMANDS), None)
     for name, command in COMMANDS.items():
         room = rooms.add_parser(name, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter)
         room.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="the settings file")
-        if name == asked:
+        if name in given:
             getattr(import_module(f"heardback.cli.{command.room}"), f"configure{command.ending}")(room)
     return parser
 

@@ -41,7 +41,7 @@ def letter(tracker: Tracker, raw: bytes, args: argparse.Namespace, options: Opti
     try:
         copy = tracker.explain(raw, args.recipient or addressee(raw), **options)
     except BadLetter as error:
-        print(f"heardback: {error}; it was passed on as it came", file=sys.stderr)
+        print(f"heardback: {str(error).rstrip('.')}; it was passed on as it came", file=sys.stderr)
         write(b"" if args.explain else raw)
         return 1
     for note in copy.notes:
@@ -61,11 +61,11 @@ def page(tracker: Tracker, raw: bytes, args: argparse.Namespace, options: Option
 
 
 def addressee(raw: bytes) -> str:
-    """Give the one address of a letter's To. Raises SettingsError where there is not exactly one."""
+    """Give the one address of a letter's To. Raises BadLetter where there is not exactly one."""
     to = message_from_bytes(raw, policy=policy.compat32).get_all("to", [])
     addresses = [address for _, address in getaddresses([str(each) for each in to]) if address]
     if len(addresses) != 1:
-        raise SettingsError((f"the letter's To has {len(addresses)} addresses: say whose copy it is with --recipient",))
+        raise BadLetter(f"The letter's To has {len(addresses)} addresses: say whose copy it is with --recipient.")
     return addresses[0]
 
 

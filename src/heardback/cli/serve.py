@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from socket import socket
 
 from heardback import files, server
 from heardback.keys import GUESSED, Key
@@ -21,11 +22,18 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     loaded = files.load(args.config, os.environ, make=True)
     server.quiet()
-    bound = server.listening(loaded.settings)
+    bound, mail = server.listening(loaded.settings), server.relaying(loaded.settings)
     for remark in (*made(loaded), *loaded.warnings, *cautions(loaded.settings)):
         say(remark)
-    server.run(loaded.settings, bound, lambda: say(f"listening at {server.address(bound)}"))
+    server.run(loaded.settings, bound, lambda: welcome(bound, mail), mail)
     return 0
+
+
+def welcome(bound: socket, mail: socket | None) -> None:
+    """Say where the server is reached."""
+    say(f"listening at {server.address(bound)}")
+    if mail:
+        say(f"relay listening at {server.place(mail)}")
 
 
 def say(remark: str) -> None:
@@ -52,6 +60,11 @@ def cautions(settings: Settings) -> list[str]:
         for name, secret in secrets.items()
         if len(secret) < GUESSED
     ]
+    relay = settings.relay
+    if relay.next_hop and not relay.auth.get("users") and not relay.listen.startswith(("127.", "[::1]", "localhost:")):
+        remarks.append(f"relay.listen {relay.listen} is open to others and relay.auth has no users: all may send")
+    if settings.base_url == Settings().base_url and settings.server.port != Settings().server.port:
+        remarks.append(f"links lead to {settings.base_url}, but the port is {settings.server.port}: set base_url")
     if not settings.base_url.startswith("https://"):
         remarks.append(
             f"base_url {settings.base_url} is not https: mail clients offer one-click unsubscribe over https alone"

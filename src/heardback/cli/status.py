@@ -6,9 +6,12 @@ import argparse
 import asyncio
 import json
 import os
+import time
 from typing import Any
 
 from heardback import dispatcher, files, server
+from heardback.dispatcher.report import iso
+from heardback.retention import DAY_S
 from heardback.settings import Settings
 
 
@@ -21,11 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the destinations."""
-    statuses = asyncio.run(ask(files.load(args.config, os.environ).settings))
+    settings = files.load(args.config, os.environ).settings
+    statuses = asyncio.run(ask(settings))
     if args.json:
         print(json.dumps(statuses, indent=2, ensure_ascii=False))
     for each in [] if args.json else statuses:
-        print(line(each))
+        print(line(each, oldest_kept(settings.privacy.retention_days, time.time())))
     return 0
 
 
@@ -35,15 +39,22 @@ async def ask(settings: Settings) -> list[dict[str, Any]]:
         return await dispatcher.overview(store, settings.destinations)
 
 
-def line(status: dict[str, Any]) -> str:
+def oldest_kept(days: int, now: float) -> str:
+    """Write the time before which nothing would be there, were it not for a destination that has not had it."""
+    return iso(max(now - days * DAY_S, 0)) if days else ""
+
+
+def line(status: dict[str, Any], kept_from: str) -> str:
     """Write a destination as one line."""
     answer = status["last_answer"]
     parts = [
         f"{status['name']}: {status['waiting']} waiting",
         f"oldest {status['oldest']}" if status["oldest"] else "",
+        "past retention_days and not deleted" if status["oldest"] and status["oldest"] < kept_from else "",
         "paused" if status["paused"] else "",
         f"last answer {answer['text']} at {answer['at']}" if answer else "no answer yet",
         f"{status['attempts']} failed attempts, next at {status['next_attempt']}" if status["attempts"] else "",
         f"{status['dead_letters']} dead letters",
+        f"{late} unsubscribes have not reached it for 24 hours" if (late := status["unsubscribes_overdue"]) else "",
     ]
     return ", ".join(part for part in parts if part)

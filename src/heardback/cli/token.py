@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from dataclasses import asdict
-from urllib.parse import urlsplit
 
 from heardback.cli.options import letter_options, options_of
 from heardback.errors import BadToken, SettingsError
@@ -20,9 +20,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "Say what a token says, or make a tracked URL for a sender that writes its own links."
     parser.epilog = "example: heardback token make click --url https://example.com/ --recipient jane@example.org"
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    reading = actions.add_parser("read", help="print what a token, or a whole tracked URL, says")
+    reading = actions.add_parser(
+        "read",
+        help="print what a token, or a whole tracked URL, says",
+        epilog="example: heardback token read https://t.example.com/c/AcQy…",
+    )
     reading.add_argument("token")
-    making = actions.add_parser("make", help="print a tracked URL")
+    making = actions.add_parser("make", help="print a tracked URL", epilog=parser.epilog)
     making.add_argument("kind", choices=MADE)
     making.add_argument("--recipient", default="", metavar="ADDRESS")
     making.add_argument("--url", help="where a click goes")
@@ -43,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 def read(tracker: Tracker, text: str) -> Token:
     """Say what a text says as any kind. Raises BadToken."""
-    bare = urlsplit(text).path.rpartition("/")[2].removesuffix(".gif")
+    bare = re.split(r"[?#]", text)[0].rpartition("/")[2].removesuffix(".gif")
     for kind in DOORS:
         try:
             return tracker.read(kind, bare)
@@ -58,10 +62,10 @@ def made(tracker: Tracker, args: argparse.Namespace) -> str:
     if (kind == "click") != bool(args.url):
         raise SettingsError(("a click needs --url, and nothing else has one",))
     options = options_of(args)
-    if kind == "click":
-        try:
-            return tracker.click_url(args.url, args.recipient, link=args.link, **options)
-        except ValueError as error:
-            raise SettingsError((str(error),)) from None
     make = {"open": tracker.open_url, "unsubscribe": tracker.unsubscribe_url, "preferences": tracker.preferences_url}
-    return make[kind](args.recipient, **options)
+    try:
+        if kind == "click":
+            return tracker.click_url(args.url, args.recipient, link=args.link, **options)
+        return make[kind](args.recipient, **options)
+    except ValueError as error:
+        raise SettingsError((str(error),)) from None

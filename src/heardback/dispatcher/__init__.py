@@ -1,6 +1,7 @@
 """Deliveries: every destination has a loop of its own, so that a dead one costs the others nothing.
 
-The loop is in lane, what goes into a POST in portions, how deliveries are shown in report.
+The loop is in lane, what goes into a POST in portions, what people ask for in operations, how deliveries are shown in
+report, what is said aloud in alarm.
 """
 
 from __future__ import annotations

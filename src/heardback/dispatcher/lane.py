@@ -9,14 +9,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
-from heardback.dispatcher.portions import batch_of, fitted, gathering, half_of
+from heardback.dispatcher.alarm import Alarm
+from heardback.dispatcher.portions import Portion, batch_of, fitted, gathering
 from heardback.errors import StoreError
 from heardback.events import Clock, Record
 from heardback.formats import FORMATS
+from heardback.formats.native import Encoded
 from heardback.settings import Destination
-from heardback.stores import Batch, Cursor, DeadLetter, Store, cursors
+from heardback.stores import Batch, Cursor, DeadLetter, Store, Stored, cursors
 from heardback.webhook import Delivered, Gone, Outcome, Refused, Retry, Webhook
 
 POLL_S = 1.0
@@ -51,6 +55,7 @@ class Lane:
         self._schedule = schedule
         self._encode = FORMATS[destination.format].encode
         self._types = FORMATS[destination.format].carries.intersection(destination.events)
+        self._alarm = Alarm(store, destination)
         self._news = asyncio.Event()
         self._troubled = False
 
@@ -59,16 +64,8 @@ class Lane:
         self._news.set()
 
     async def start(self) -> Cursor:
-        """Give the destination's cursor; a new one begins where the settings say."""
-        cursor = await self._store.cursor(self._to.name)
-        if cursor:
-            return cursor
-        begin = self._to.start
-        if isinstance(begin, datetime):
-            position = await self._store.position_at(int(begin.timestamp() * 1000))
-        else:
-            position = await self._store.end()
-        return await self._store.start(self._to.name, position)
+        """Give the destination's cursor, made where it is new. Raises StoreError."""
+        return await begun(self._store, self._to)
 
     async def run(self) -> None:
         """Deliver until cancelled, whatever fails."""
@@ -97,6 +94,7 @@ class Lane:
         """Do the next thing there is to do, or wait a moment where there is none."""
         self._news.clear()
         cursor, now = await self.start(), self._clock()
+        await self._alarm.look(cursor, now)
         if cursor.paused or cursors.is_held(cursor, self._holder, now):
             await asyncio.sleep(POLL_S)
         elif not cursors.is_due(cursor, now):
@@ -107,24 +105,46 @@ class Lane:
             await self._attempt(claimed)
 
     async def _fill(self, cursor: Cursor, now: float) -> None:
-        """Pin and post the next events, once they are enough or have waited long enough."""
-        end = await self._store.end()
-        page = await self._store.read(cursor.position, self._to.max_batch, self._to.max_bytes)
-        if not page:
-            await self._wait_for_news()
+        """Pin and post what comes next: dead letters that somebody wants to be retried, else the next events."""
+        if retried := await self._store.retried(cursor.name, self._to.max_batch):
+            await self._retry(cursor, retried, now)
             return
-        full = len(page) >= self._to.max_batch or page[-1].position < end
+        end = await self._store.end()
+        if page := await self._store.read(cursor.position, self._to.max_batch, self._to.max_bytes):
+            await self._go_on(cursor, page, end, now)
+        else:
+            await self._wait_for_news()
+
+    async def _retry(self, cursor: Cursor, page: Sequence[Stored], now: float) -> None:
+        """Pin and post dead letters, which they are until they are settled; the cursor stays where it is."""
+        taken, encoded = self._fitted(cursor, page)
+        batch = replace(batch_of(taken, encoded, now), last=cursor.position, passed_over=0)
+        if batch.event_ids:
+            await self._send(cursor, batch, now)
+        else:
+            event_ids = tuple(stored.record.event_id for stored in page)
+            await self._store.save(cursors.passed(cursor, cursor.position, 0), settled=event_ids)
+
+    async def _go_on(self, cursor: Cursor, page: Sequence[Stored], end: int, now: float) -> None:
+        """Pin and post the next events, once they are enough or have waited long enough."""
+        full = len(page) >= cursors.largest_batch(cursor, self._to.max_batch) or page[-1].position < end
         if not full and (left := gathering(page, self._to.max_wait_s, now)):
             await asyncio.sleep(min(left, POLL_S))
             return
-        taken, encoded = fitted(page, self._takes, self._to.max_batch, self._encode, self._to.max_bytes)
-        if not taken.records:
+        taken, encoded = self._fitted(cursor, page)
+        if taken.records:
+            await self._send(cursor, batch_of(taken, encoded, now), now)
+        else:
             await self._store.save(cursors.passed(cursor, taken.last, taken.passed_over))
             await asyncio.sleep(0 if full else PASSING_S)
-            return
-        pinned = cursors.pinned(cursor, batch_of(taken, encoded, now), taken.passed_over, self._holder, now)
-        if saved := await self._store.save(pinned):
-            await self._attempt(saved)
+
+    def _fitted(self, cursor: Cursor, page: Sequence[Stored]) -> tuple[Portion, Encoded]:
+        limit = cursors.largest_batch(cursor, self._to.max_batch)
+        return fitted(page, self._takes, limit, self._encode, self._to.max_bytes)
+
+    async def _send(self, cursor: Cursor, batch: Batch, now: float) -> None:
+        if pinned := await self._store.save(cursors.pinned(cursor, batch, self._holder, now)):
+            await self._attempt(pinned)
 
     def _takes(self, record: Record) -> bool:
         return record.type in self._types
@@ -153,15 +173,8 @@ class Lane:
         now = self._clock()
         asked = outcome.after if isinstance(outcome, Retry) else None
         wait = cursors.delay(claim.cursor.attempts + 1, self._random(), asked, self._schedule)
-        half = await self._half(claim.cursor, now) if isinstance(outcome, Refused) else None
-        if await claim.write(lambda cursor: after(cursor, outcome, now, wait, half)):
+        if await claim.write(lambda cursor: after(cursor, outcome, now, wait)):
             self._tell(claim.cursor, outcome)
-
-    async def _half(self, cursor: Cursor, now: float) -> tuple[Batch, int] | None:
-        """Read the refused batch again and halve it."""
-        refused = cursors.pinned_in(cursor)
-        page = await self._store.read(cursor.position, max(len(refused.event_ids), self._to.max_batch))
-        return half_of(refused, page, self._encode, self._to.max_bytes, now)
 
     def _tell(self, cursor: Cursor, outcome: Outcome) -> None:
         """Log what became of a batch: never its events, its address or its headers."""
@@ -171,10 +184,20 @@ class Lane:
             log.warning("destination %s: %s, paused until somebody resumes it", cursor.name, outcome.answer)
         elif cursor.attempts:
             log.warning("destination %s: %s, again in %.0f s", cursor.name, outcome.answer, cursor.due - self._clock())
-        elif cursor.batch:
+        elif cursor.suspects:
             log.warning("destination %s: %s, the batch is halved", cursor.name, outcome.answer)
         else:
             log.error("destination %s: %s, dead letters", cursor.name, outcome.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is written in one commit."""
+
+    cursor: Cursor
+    dead: tuple[DeadLetter, ...] = ()
+    settled: tuple[UUID, ...] = ()
+    """Events that are no dead letters any more, if they ever were."""
 
 
 class Claim:
@@ -187,12 +210,13 @@ class Claim:
         self._batch_id = cursors.pinned_in(cursor).id
         self.cursor = cursor
 
-    async def write(self, change: Callable[[Cursor], tuple[Cursor, Sequence[DeadLetter]]]) -> bool:
+    async def write(self, change: Callable[[Cursor], Change]) -> bool:
         """Write a change, also when others write the same cursor; False where the batch is no longer ours."""
         cursor: Cursor | None = self.cursor
         while cursor and cursor.holder == self._holder and cursor.batch and cursor.batch.id == self._batch_id:
             self.cursor = cursor
-            if saved := await self._store.save(*change(cursor)):
+            made = change(cursor)
+            if saved := await self._store.save(made.cursor, made.dead, made.settled):
                 self.cursor = saved
                 return True
             cursor = await self._store.cursor(cursor.name)
@@ -204,24 +228,30 @@ class Claim:
         while kept:
             await asyncio.sleep(RENEW_S)
             with suppress(StoreError):
-                kept = await self.write(lambda cursor: (cursors.renewed(cursor, clock()), ()))
+                kept = await self.write(lambda cursor: Change(cursors.renewed(cursor, clock())))
 
 
-def after(
-    cursor: Cursor, outcome: Outcome, now: float, wait: float, half: tuple[Batch, int] | None
-) -> tuple[Cursor, tuple[DeadLetter, ...]]:
-    """Say what an answer makes of a cursor, and which dead letters.
-
-    `wait` is the time until another attempt, `half` what is pinned in the place of a batch that is refused and can be
-    halved, with the count of events that were passed over behind it.
-    """
+def after(cursor: Cursor, outcome: Outcome, now: float, wait: float) -> Change:
+    """Say what an answer makes of a cursor; `wait` is the time until another attempt."""
+    event_ids = cursors.pinned_in(cursor).event_ids
     match outcome:
         case Delivered(answer):
-            return cursors.settled(cursor, answer, now), ()
+            return Change(cursors.settled(cursor, answer, now), settled=event_ids)
         case Gone(answer):
-            return cursors.gone(cursor, answer, now), ()
-        case Retry(answer) if not cursors.is_worn_out(cursor, now):
-            return cursors.postponed(cursor, answer, wait, now), ()
-        case Refused(answer) if half:
-            return cursors.halved(cursor, *half, answer, now), ()
-    return cursors.buried(cursor, outcome.answer, now)
+            return Change(cursors.gone(cursor, answer, now))
+        case Retry(answer) if not cursors.is_worn_out(cursor):
+            return Change(cursors.postponed(cursor, answer, wait, now))
+        case Refused(answer) if len(event_ids) > 1:
+            return Change(cursors.halved(cursor, answer, now))
+    return Change(*cursors.buried(cursor, outcome.answer, now))
+
+
+async def begun(store: Store, destination: Destination) -> Cursor:
+    """Give a destination's cursor; a new one begins where the settings say. Raises StoreError."""
+    if cursor := await store.cursor(destination.name):
+        return cursor
+    if isinstance(destination.start, datetime):
+        position = await store.position_at(int(destination.start.timestamp() * 1000))
+    else:
+        position = await store.end()
+    return await store.start(destination.name, position)

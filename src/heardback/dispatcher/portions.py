@@ -62,20 +62,4 @@ def gathering(page: Sequence[Stored], max_wait_s: float, now: float) -> float:
 def batch_of(taken: Portion, encoded: Encoded, now: float) -> Batch:
     """Make a batch with an id of its own (Standard Webhooks' form) from what was taken."""
     ids = tuple(record.event_id for record in taken.records)
-    return Batch(f"msg_{new_id(now).hex}", ids, taken.last, encoded.body, encoded.content_type)
-
-
-def half_of(
-    refused: Batch, behind: Sequence[Stored], encode: Encode, max_bytes: int, now: float
-) -> tuple[Batch, int] | None:
-    """Halve a batch, given what is read behind its cursor: the first half, and the events passed over between the ends.
-
-    None where there is no half: of one event, or where none of them is there any more.
-    """
-    ids = frozenset(refused.event_ids)
-    page = [stored for stored in behind if stored.position <= refused.last]
-    if len(ids) == 1 or not page:
-        return None
-    whole = portion(page, lambda record: record.event_id in ids, len(ids))
-    taken, encoded = fitted(page, lambda record: record.event_id in ids, len(ids) // 2, encode, max_bytes)
-    return (batch_of(taken, encoded, now), whole.passed_over - taken.passed_over) if taken.records else None
+    return Batch(f"msg_{new_id(now).hex}", ids, taken.last, encoded.body, encoded.content_type, taken.passed_over)

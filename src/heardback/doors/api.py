@@ -1,6 +1,7 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-What is asked of a body stands in bodies; problems and JSON answers in answers.
+What operators do is in operators, who unsubscribed in suppressions; what is asked of a body stands in bodies, problems
+and JSON answers in answers.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from starlette.routing import Route
 from heardback.dispatcher import overview
 from heardback.doors import bodies
 from heardback.doors.answers import Endpoint, Problem, as_json, listed
+from heardback.doors.operators import Operators
+from heardback.doors.suppressions import Suppressions
 from heardback.errors import BadLetter, StoreError
 from heardback.formats import native
 from heardback.settings import Destination
@@ -44,6 +47,8 @@ class ApiDoor:
             Route("/api/events", self._guarded(self.events), methods=["GET"]),
             Route("/api/events/{event_id}", self._guarded(self.event), methods=["GET"]),
             Route("/api/destinations", self._guarded(self.destinations), methods=["GET"]),
+            *Operators(self.store, self.configured).routes(self._guarded),
+            *Suppressions(self.store).routes(self._guarded),
             Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
         ]
 
@@ -59,7 +64,7 @@ class ApiDoor:
     async def tokens(self, request: Request) -> Response:
         """Make tokens for a sender that writes its own links: one, or an array of them."""
         asked = await bodies.tokens(request)
-        made = [bodies.made(self.tracker, each) for each in asked.items]
+        made = await run_in_threadpool(lambda: [bodies.made(self.tracker, each) for each in asked.items])
         return as_json(made if asked.several else made[0])
 
     async def events(self, request: Request) -> Response:

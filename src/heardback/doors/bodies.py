@@ -28,7 +28,7 @@ TOKENS_AT_MOST = 10_000
 Body = TypeVar("Body")
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every body may say of a letter."""
 
     message_id: str | None = None
@@ -89,7 +89,10 @@ async def read(request: Request, largest: int) -> bytes:
 
 async def page_wanted(request: Request) -> PageWanted:
     """Read the body that asks for an HTML document to be rewritten."""
-    return decoded(await read(request, LARGEST_JSON), PageWanted)
+    asked = decoded(await read(request, LARGEST_JSON), PageWanted)
+    if not asked.recipient:
+        raise Problem(400, "Bad request", "say for whom: recipient is empty")
+    return asked
 
 
 async def tokens(request: Request) -> TokensWanted:

@@ -63,8 +63,7 @@ class TrackingDoor:
         return [
             Route("/o/{token:path}", self.open),
             Route("/c/{token:path}", self.click),
-            Route("/u/{token:path}", self.unsubscribe_page, methods=["GET"]),
-            Route("/u/{token:path}", self.unsubscribe, methods=["POST"]),
+            Route("/u/{token:path}", self.unsubscribe, methods=["GET", "POST"]),
             Route("/healthz", self.healthy),
             Route("/readyz", self.ready),
             Route("/robots.txt", self.robots),
@@ -99,20 +98,14 @@ class TrackingDoor:
         answer.raw_headers.append((b"location", location.encode("ascii")))
         return answer
 
-    async def unsubscribe_page(self, request: Request) -> Response:
-        """Show the button."""
-        try:
-            token = self._read("unsubscribe", request.path_params["token"])
-        except BadToken:
-            return self.pages.answer("not_found", 404)
-        return self.pages.answer("unsubscribe", recipient=token.recipient, list=token.list)
-
     async def unsubscribe(self, request: Request) -> Response:
-        """Unsubscribe, whatever the body (RFC 8058): 200 only once it is durable."""
+        """Show the button; on POST unsubscribe, whatever the body (RFC 8058): 200 only once it is durable."""
         try:
             token = self._read("unsubscribe", request.path_params["token"])
         except BadToken:
             return self.pages.answer("not_found", 404)
+        if request.method != "POST":
+            return self.pages.answer("unsubscribe", recipient=token.recipient, list=token.list)
         if not await small(request):
             return self.pages.answer("too_large", 413)
         if await self._record(token, "unsubscribe", request, UNSUBSCRIBE_WAITS_S) != "durable":

@@ -1,23 +1,26 @@
 """A letter becomes its tracked copy: one pure function from bytes to bytes that changes only what it means to change.
 
 Read this file last: values are in wishes, the tree of parts in mime, what their bytes say in transfer and charsets,
-the texts in texts, addresses in mint, the header's changes in unsubscribe. One HTML text is the business of links.
+the texts in texts, addresses in mint and forms, the header's changes in unsubscribe. One HTML text is links' business.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from heardback import links
 from heardback.errors import BadLetter
 from heardback.letter import dkim, headers, mime, texts
+from heardback.letter.forms import Form, Slot, short
 from heardback.letter.headers import Header
 from heardback.letter.mint import AMP_PIXEL, PIXEL, Decision, Mint
 from heardback.letter.texts import Text
-from heardback.letter.transfer import Change, splice
+from heardback.letter.transfer import splice
 from heardback.letter.unsubscribe import header_changes, pair
 from heardback.letter.wishes import Rules, Said, Wishes, said
 
 __all__ = [
+    "Edition",
     "Letter",
     "LinkReport",
     "Rewritten",
@@ -27,8 +30,11 @@ __all__ = [
     "read",
     "rewrite",
     "rewrite_html",
-    "write",
 ]
+
+
+LONGEST_IN_HEADER = 970
+"""Characters of a URL that fits on one header line behind the field's name (RFC 5322, section 2.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,32 @@ class LinkReport:
     """Why it is not tracked; nothing where it is."""
 
 
+class Fates(NamedTuple):
+    """What was decided about the links of one text: reports for who asks, for most do not."""
+
+    path: str
+    page: links.Page
+    decisions: Sequence[Decision]
+
+    def reports(self) -> Iterator[LinkReport]:
+        """Say what became of each link."""
+        for link, decision in zip(self.page.links, self.decisions, strict=True):
+            tracked = decision.address is not None
+            yield LinkReport(self.path, link.start, _sayable(link.url), tracked, decision.reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """The copy, what became of each link, and what else there is to say: which parts were left alone and why."""
 
     letter: bytes
-    links: tuple[LinkReport, ...]
     notes: tuple[str, ...]
+    fates: tuple[Fates, ...]
+
+    @property
+    def links(self) -> tuple[LinkReport, ...]:
+        """What became of each link, in order."""
+        return tuple(report for fates in self.fates for report in fates.reports())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +85,12 @@ class RewrittenPage:
 
     html: str
     headers: Mapping[str, str]
-    links: tuple[LinkReport, ...]
+    fates: Fates
+
+    @property
+    def links(self) -> tuple[LinkReport, ...]:
+        """What became of each link, in order."""
+        return tuple(self.fates.reports())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +106,7 @@ class Letter:
 
 def rewrite(raw: bytes, rules: Rules, wishes: Wishes, now: float) -> Rewritten:
     """Make one recipient's copy of a letter; raise BadLetter where it cannot be read. `now` is in Unix seconds."""
-    return write(read(raw, rules), rules, wishes, now)
+    return Edition(read(raw, rules), rules, wishes, now).copy(wishes.recipient)
 
 
 def read(raw: bytes, rules: Rules) -> Letter:
@@ -90,52 +120,88 @@ def read(raw: bytes, rules: Rules) -> Letter:
     return Letter(raw, header, says, found, says.notes + notes)
 
 
-def write(letter: Letter, rules: Rules, wishes: Wishes, now: float) -> Rewritten:
-    """Make one recipient's copy of a letter that was read by these rules; raise ValueError where the mode is none."""
-    mint = Mint(rules, letter.said.over(wishes, now))
-    bodies = [_body(text, mint) for text in letter.texts]
-    header = header_changes(letter.raw, letter.header, mint.one_click(), replace=rules.replace_unsubscribe)
-    notes = (*letter.notes, *header.notes, *mint.notes)
-    if dkim.breaks(letter.raw, letter.header, header.names, body=any(body.changed for body in bodies)):
-        if rules.stop_on_dkim:
-            return _stopped(letter, notes)
-        notes += ("the letter's DKIM signature no longer holds: sign it after this",)
-    changes = [Change(body.text.part.start, body.text.part.end, body.data) for body in bodies]
-    reports = tuple(report for body in bodies for report in body.links)
-    return Rewritten(splice(letter.raw, [*header.changes, *changes]), reports, notes)
+class Plan(NamedTuple):
+    """How a letter's copies change, for recipients whose address has one length."""
+
+    header: Sequence[Slot]
+    bodies: Sequence[tuple[Text, Sequence[Slot]]]
+    """Those that change."""
+    fates: tuple[Fates, ...]
+    notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """One text as the copy has it."""
+class Draft(NamedTuple):
+    """A text with what is decided about it, before it is seen what fits."""
 
     text: Text
-    data: bytes
-    links: tuple[LinkReport, ...]
-
-    @property
-    def changed(self) -> bool:
-        """Whether it is another than the letter's."""
-        return self.data != self.text.body
+    decisions: Sequence[Decision]
+    pixel: Form | None
 
 
-def _body(text: Text, mint: Mint) -> Body:
+class Edition:
+    """A letter with what is asked for it, to be written for one recipient after the other."""
+
+    def __init__(self, letter: Letter, rules: Rules, wishes: Wishes, now: float) -> None:
+        """Take a letter that was read by these rules; raise ValueError where the mode is none.
+
+        The recipient of the wishes is passed over. `now` is in Unix seconds.
+        """
+        mint = Mint(rules, letter.said.over(wishes, now))
+        self._letter = letter
+        self._rules = rules
+        self._one_click = mint.one_click()
+        self._drafts = [_draft(text, mint) for text in letter.texts]
+        self._plans: dict[int, Plan] = {}
+
+    def copy(self, recipient: str) -> Rewritten:
+        """Make one recipient's copy."""
+        plan = self._plan_for(_size(recipient))
+        changes = [(slot.start, slot.end, slot.filled(recipient).encode()) for slot in plan.header]
+        for text, slots in plan.bodies:
+            changes.append((text.part.start, text.part.end, texts.written(text, slots, recipient)))
+        return Rewritten(splice(self._letter.raw, changes), plan.notes, plan.fates)
+
+    def _plan_for(self, size: int) -> Plan:
+        """What fits on a line hangs on the length of the tokens, and that on the recipient's alone."""
+        if size not in self._plans:
+            self._plans[size] = self._plan(size)
+        return self._plans[size]
+
+    def _plan(self, size: int) -> Plan:
+        letter, rules = self._letter, self._rules
+        drafts, own, too_long = self._fitted(size)
+        header = header_changes(letter.raw, letter.header, own, size, replace=rules.replace_unsubscribe)
+        bodies = [(draft.text, slots) for draft in drafts if (slots := texts.slots(*draft))]
+        notes = (*letter.notes, *header.notes, *too_long)
+        if dkim.breaks(letter.raw, letter.header, header.names, body=bool(bodies)):
+            if rules.stop_on_dkim:
+                return _stopped(letter, notes)
+            notes += ("the letter's DKIM signature no longer holds: sign it after this",)
+        fates = tuple(Fates(text.part.path, text.page, decisions) for text, decisions, _ in drafts)
+        return Plan(header.slots, bodies, fates, notes)
+
+    def _fitted(self, size: int) -> tuple[Sequence[Draft], Form | None, Sequence[str]]:
+        """Give the drafts and the unsubscribe address, less what is too long, and notes on that."""
+        notes: list[str] = []
+        drafts = []
+        for text, decisions, wanted in self._drafts:
+            pixel = short(wanted, texts.LONGEST_URL, size)
+            notes += ["the address of the pixel is too long"] if wanted and not pixel else []
+            drafts.append(Draft(text, *texts.fitted(text, decisions, pixel, size)))
+        own = short(self._one_click, LONGEST_IN_HEADER, size)
+        notes += ["the unsubscribe address is too long for a header"] if self._one_click and not own else []
+        return drafts, own, notes
+
+
+def _draft(text: Text, mint: Mint) -> Draft:
     if text.left:
-        return Body(text, text.body, _left(text, text.left))
-    pixel = mint.pixel(AMP_PIXEL if text.part.content.type == texts.AMP else PIXEL) if text.pixel else ""
-    decisions, pixel = texts.fitted(text, mint.decide(text.page.links, text.first), pixel)
-    return Body(text, texts.written(text, decisions, pixel), _reports(text.page, decisions, text.part.path))
+        return Draft(text, _left(text, text.left), None)
+    html = AMP_PIXEL if text.part.content.type == texts.AMP else PIXEL
+    return Draft(text, mint.decide(text.page.links, text.first), mint.pixel(html) if text.pixel else None)
 
 
-def _left(text: Text, reason: str) -> tuple[LinkReport, ...]:
-    return _reports(text.page, [Decision(None, link.reason or reason) for link in text.page.links], text.part.path)
-
-
-def _reports(page: links.Page, decisions: Sequence[Decision], path: str = "") -> tuple[LinkReport, ...]:
-    return tuple(
-        LinkReport(path, link.start, _sayable(link.url), decision.url is not None, decision.reason)
-        for link, decision in zip(page.links, decisions, strict=True)
-    )
+def _left(text: Text, reason: str) -> list[Decision]:
+    return [Decision(None, link.reason or reason) for link in text.page.links]
 
 
 def _sayable(url: str) -> str:
@@ -143,20 +209,28 @@ def _sayable(url: str) -> str:
     return url if url.isascii() else url.encode("utf-8", "replace").decode()
 
 
-def _stopped(letter: Letter, notes: tuple[str, ...]) -> Rewritten:
-    """Give the letter as it came, less our own headers unless they are signed too."""
-    taken = header_changes(letter.raw, letter.header, None, replace=False)
+def _stopped(letter: Letter, notes: tuple[str, ...]) -> Plan:
+    """Leave the letter as it came, less our own headers unless they are signed too."""
+    taken = header_changes(letter.raw, letter.header, None, 0, replace=False)
     signed = dkim.breaks(letter.raw, letter.header, taken.names, body=False)
-    reports = tuple(report for text in letter.texts for report in _left(text, "DKIM"))
+    fates = tuple(Fates(text.part.path, text.page, _left(text, "DKIM")) for text in letter.texts)
     notes += ("the letter has a DKIM signature, so it is left as it is",)
-    return Rewritten(letter.raw if signed else splice(letter.raw, taken.changes), reports, notes)
+    return Plan(() if signed else taken.slots, (), fates, notes)
 
 
 def rewrite_html(html: str, rules: Rules, wishes: Wishes, now: float) -> RewrittenPage:
     """Make one recipient's copy of an HTML document; its letter needs the headers that come with it."""
     mint = Mint(rules, wishes if wishes.sent_at is not None else replace(wishes, sent_at=int(now)))
     page = links.read(html, rules.for_links())
-    decisions = mint.decide(page.links)
-    edits = links.edits(page, lambda index, _: decisions[index].url, mint.pixel())
-    url = mint.one_click()
-    return RewrittenPage(links.apply(html, edits), pair(url) if url else {}, _reports(page, decisions))
+    size = _size(wishes.recipient)
+    decisions = texts.within(mint.decide(page.links), size)
+    slots = texts.page_slots(page, decisions, short(mint.pixel(), texts.LONGEST_URL, size))
+    edits = [links.Edit(slot.start, slot.end, slot.filled(wishes.recipient)) for slot in slots]
+    own = short(mint.one_click(), LONGEST_IN_HEADER, size)
+    added = pair(own.filled(wishes.recipient)) if own else {}
+    return RewrittenPage(links.apply(html, edits), added, Fates("", page, decisions))
+
+
+def _size(recipient: str) -> int:
+    """Bytes of it in a token; of what cannot stand in one it does not matter, for sealing refuses it."""
+    return len(recipient.encode(errors="replace"))

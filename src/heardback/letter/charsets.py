@@ -59,7 +59,7 @@ def decode(content: bytes, name: str) -> str | None:
 def offsets(content: bytes, text: str, name: str, places: Sequence[int]) -> Mapping[int, int] | None:
     """Map places of the text (sorted, each once) to offsets into its octets; None where that cannot be told."""
     if content.isascii() and text.isascii() and text.encode() == content:
-        return {place: place for place in places}
+        return dict(zip(places, places, strict=True))
     bounds = sorted({0, *places, len(text)})
     return _by_writing(content, text, name, bounds) or _by_reading(content, text, name, bounds)
 

@@ -181,7 +181,7 @@ class Splitter:
     def delimiters(self, start: int) -> Iterator[Delimiter]:
         """Give, one by one, the lines that are delimiters of what is open at that moment."""
         self.at = start
-        while (found := self.raw.find(b"\n--", max(self.at - 1, 0))) >= 0:
+        while self.depth_of and (found := self.raw.find(b"\n--", max(self.at - 1, 0))) >= 0:
             self.at = found + 1
             delimiter = self._delimiter(self.at)
             if delimiter:

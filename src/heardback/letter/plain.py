@@ -4,10 +4,10 @@ Which URL can be tracked is decided by links, as for HTML.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from heardback import links
-from heardback.links import Edit, Link, Page
+from heardback.links import Link, Page
 from heardback.links.targets import ours, target
 
 URL = re.compile(r"(?<![A-Za-z0-9])https?://[^\s<>\"\uff5c\x00-\x1f\x7f]+", re.IGNORECASE)
@@ -20,11 +20,6 @@ ENDS = ".,;:!?'*_~|`\u2026\u2019\u201d\xbb"
 def read(text: str, rules: links.Rules, *, delsp: bool = False) -> Page:
     """Find the links of a plain text; `delsp` says that a line ending in a space goes on without it."""
     return Page(tuple(_links(text, rules, delsp=delsp)), len(text), ())
-
-
-def edits(urls: Sequence[tuple[Link, str]]) -> list[Edit]:
-    """Give the changes that put these URLs in place of the links."""
-    return [Edit(link.start, link.end, url) for link, url in urls]
 
 
 def _links(text: str, rules: links.Rules, *, delsp: bool) -> Iterator[Link]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from heardback import links
 from heardback.letter import charsets, plain, transfer
+from heardback.letter.forms import Form, Slot, short
 from heardback.letter.lines import Lines
 from heardback.letter.mime import Part
 from heardback.letter.mint import Decision
-from heardback.letter.transfer import Change
 from heardback.letter.wishes import Rules
-from heardback.links import Edit, Link, Page
+from heardback.links import Link, Page
 
 HTML, AMP, PLAIN = "text/html", "text/x-amp-html", "text/plain"
 
@@ -25,6 +25,8 @@ PROTECTED = {
 }
 """What holds bytes that somebody vouches for or has closed."""
 PGP = b"-----BEGIN PGP"
+
+LONGEST_URL = 7_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ def _text(raw: bytes, part: Part, left: str, rules: Rules) -> Text:
     places = None if text is None else charsets.offsets(content, text, codec, _places(page))
     unread = f"charset {part.content.charset[:40]!r}" if places is None else ""
     pgp = "PGP" if PGP in content else ""
-    at = {place: ground_at(offset) for place, offset in (places or {}).items()}
+    at = {place: ground_at(offset) for place, offset in places.items()} if places and ground_at != _same else places
     line_ending = transfer.line_ending(body, transfer.line_ending(raw))
-    return Text(part, body, ground, line_ending, codec, page, at, left or closed or unread or pgp)
+    return Text(part, body, ground, line_ending, codec, page, at or {}, left or closed or unread or pgp)
 
 
 def _opened(body: bytes, encoding: str) -> tuple[bytes, bytes, Callable[[int], int], str]:
@@ -148,12 +150,31 @@ def _places(page: Page) -> list[int]:
     return sorted({place for span in spans for place in span})
 
 
-def written(text: Text, decisions: Sequence[Decision], pixel: str) -> bytes:
-    """Write a text's body with its links as decided and the pixel's HTML in it."""
-    edits = _edits(text, decisions, pixel)
-    if not edits:
-        return text.body
-    changes = [Change(text.at[edit.start], text.at[edit.end], edit.text.encode(text.codec)) for edit in edits]
+def slots(text: Text, decisions: Sequence[Decision], pixel: Form | None) -> list[Slot]:
+    """Say what changes in a text, and where in its ground: its links as decided, and the pixel."""
+    is_plain = text.part.content.type == PLAIN
+    found = _plain_slots(text.page, decisions) if is_plain else page_slots(text.page, decisions, pixel)
+    return [Slot(text.at[start], text.at[end], form, blank) for start, end, form, blank in found]
+
+
+def _plain_slots(page: Page, decisions: Sequence[Decision]) -> list[Slot]:
+    pairs = zip(page.links, decisions, strict=True)
+    return [Slot(link.start, link.end, *decision.address) for link, decision in pairs if decision.address]
+
+
+def page_slots(page: Page, decisions: Sequence[Decision], pixel: Form | None) -> list[Slot]:
+    """Say what changes in an HTML text, and where, in characters."""
+    forms = {link.start: form for link, (form, _) in zip(page.links, decisions, strict=True) if form}
+    texts = {start: form.text for start, form in forms.items()}
+    edits = links.edits(page, lambda _, link: texts.get(link.start), pixel.text if pixel else "")
+    if pixel:
+        forms[page.pixel_at] = pixel
+    return [Slot(*edit, forms[edit.start].blank if edit.text else None) for edit in edits]
+
+
+def written(text: Text, slots: Sequence[Slot], recipient: str) -> bytes:
+    """Write a text's body for one recipient."""
+    changes = [(slot.start, slot.end, slot.filled(recipient).encode(text.codec)) for slot in slots]
     if text.part.content.encoding == "quoted-printable":
         return transfer.splice_quoted(text.ground, changes, text.line_ending)
     spliced = transfer.splice(text.ground, changes)
@@ -162,37 +183,46 @@ def written(text: Text, decisions: Sequence[Decision], pixel: str) -> bytes:
     return spliced
 
 
-def _edits(text: Text, decisions: Sequence[Decision], pixel: str) -> list[Edit]:
-    if text.part.content.type == PLAIN:
-        pairs = zip(text.page.links, decisions, strict=True)
-        return plain.edits([(link, decision.url) for link, decision in pairs if decision.url])
-    return links.edits(text.page, lambda index, _: decisions[index].url, pixel)
+def fitted(
+    text: Text, decisions: Sequence[Decision], pixel: Form | None, size: int
+) -> tuple[Sequence[Decision], Form | None]:
+    """Take back what makes a URL, or a line of a 7bit or 8bit body, too long for a recipient of so many bytes.
 
-
-def fitted(text: Text, decisions: Sequence[Decision], pixel: str) -> tuple[Sequence[Decision], str]:
-    """Take back what makes a line of a 7bit or 8bit body too long; a pixel that does goes on several lines."""
+    A pixel that does goes on several lines.
+    """
+    decisions = within(decisions, size)
     if text.part.content.encoding not in transfer.LITERAL or text.part.content.encoding == "binary":
         return decisions, pixel
     lines = Lines(text.ground)
-    links_and_decisions = list(zip(text.page.links, decisions, strict=True))
-    for link, decision in links_and_decisions:
-        if decision.url and link.purpose != "click":  # what leads to heardback: must change, so it goes first
-            lines.take(text.at[link.start], text.at[link.end], len(decision.url), must=True)
-    pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, text.line_ending) if pixel else ""
+    for link, (address, _) in zip(text.page.links, decisions, strict=True):
+        if address and link.purpose != "click":  # what leads to heardback: must change, so it goes first
+            lines.take(text.at[link.start], text.at[link.end], address.length(size), must=True)
+    pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, size, text.line_ending) if pixel else None
+    pairs = zip(text.page.links, decisions, strict=True)
+    return [_fitted_link(lines, text, link, decision, size) for link, decision in pairs], pixel
+
+
+def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:
+    """Take back the addresses that get too long for a recipient of so many bytes."""
+    longest = max((address.length(size) for address, _ in decisions if address), default=0)
+    if longest <= LONGEST_URL:
+        return decisions
     return [
-        decision if _fits(lines, text, link, decision) else Decision(None, "line too long")
-        for link, decision in links_and_decisions
-    ], pixel
+        Decision(None, "too long") if decision.address and not short(decision.address, LONGEST_URL, size) else decision
+        for decision in decisions
+    ]
 
 
-def _fits(lines: Lines, text: Text, link: Link, decision: Decision) -> bool:
-    if not decision.url or link.purpose != "click":
-        return True
-    return lines.take(text.at[link.start], text.at[link.end], len(decision.url))
+def _fitted_link(lines: Lines, text: Text, link: Link, decision: Decision, size: int) -> Decision:
+    address = decision.address
+    if not address or link.purpose != "click":
+        return decision
+    fits = lines.take(text.at[link.start], text.at[link.end], address.length(size))
+    return decision if fits else Decision(None, "line too long")
 
 
-def _fitted_pixel(lines: Lines, at: int, pixel: str, line_ending: bytes) -> str:
-    if lines.take(at, at, len(pixel)):
+def _fitted_pixel(lines: Lines, at: int, pixel: Form, size: int, line_ending: bytes) -> Form:
+    if lines.take(at, at, pixel.length(size)):
         return pixel
-    lines.take(at, at, pixel.index(" "), must=True)
-    return pixel.replace(" ", line_ending.decode())
+    lines.take(at, at, pixel.text.index(" "), must=True)
+    return Form(pixel.text.replace(" ", line_ending.decode()), pixel.blank)

@@ -7,8 +7,7 @@ quoted-printable (whose decoded offsets `Quoted` maps), and the decoded body for
 import binascii
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 LITERAL = frozenset({"", "7bit", "8bit", "binary", "7-bit", "8-bit"})
@@ -27,27 +26,18 @@ OCTETS = {
 UNSAFE = re.compile(rb"[^ -<>-~]")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Put `data` in place of `ground[start:end]`."""
-
-    start: int
-    end: int
-    data: bytes
+Change = tuple[int, int, bytes]
+"""Start, end, and the bytes to put in place of `ground[start:end]`: bare, for each link of each copy has one."""
 
 
 def splice(ground: bytes, changes: Iterable[Change]) -> bytes:
     """Make the changes, which are in order and do not overlap."""
-    return b"".join(_pieces(ground, changes))
-
-
-def _pieces(ground: bytes, changes: Iterable[Change]) -> Iterator[bytes]:
+    pieces: list[bytes] = []
     at = 0
-    for change in changes:
-        yield ground[at : change.start]
-        yield change.data
-        at = change.end
-    yield ground[at:]
+    for start, end, data in changes:
+        pieces += ground[at:start], data
+        at = end
+    return b"".join([*pieces, ground[at:]])
 
 
 class Quoted:
@@ -73,16 +63,16 @@ def splice_quoted(ground: bytes, changes: Sequence[Change], line_ending: bytes) 
     pieces: list[bytes] = []
     column = at = 0
     soft = b"=" + line_ending
-    for change in changes:
-        kept = ground[at : change.start]
+    for start, end, data in changes:
+        kept = ground[at:start]
         column = _column(column, kept)
-        written = quoted(change.data, column, soft)
+        written = quoted(data, column, soft)
         column = _column(column, written)
-        if written and column + _rest_of_line(ground, change.end) > LINE:
+        if written and column + _rest_of_line(ground, end) > LINE:
             written += soft
             column = 0
         pieces += kept, written
-        at = change.end
+        at = end
     return b"".join([*pieces, ground[at:]])
 
 

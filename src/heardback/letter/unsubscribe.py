@@ -4,12 +4,14 @@ Bytes are written as they are meant, never through an encoder or a folder: an en
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from operator import attrgetter
 
 from heardback.letter import headers, lines
+from heardback.letter.forms import Form, Slot
 from heardback.letter.headers import Field, Header
-from heardback.letter.transfer import Change, line_ending
+from heardback.letter.transfer import line_ending
 from heardback.letter.wishes import OURS
 
 WEB = re.compile(r"(?:^|[<,])\s*https?:", re.IGNORECASE)
@@ -21,7 +23,7 @@ ONE_CLICK = "List-Unsubscribe=One-Click"
 class HeaderChanges:
     """How a header changes, which fields that concerns (in lower case), and what is to be said of it."""
 
-    changes: tuple[Change, ...] = ()
+    slots: tuple[Slot, ...] = ()
     names: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
@@ -31,51 +33,46 @@ def pair(url: str) -> Mapping[str, str]:
     return {NAME: f"<{url}>", POST: ONE_CLICK}
 
 
-def header_changes(raw: bytes, header: Header, url: str | None, *, replace: bool) -> HeaderChanges:
-    """Take our own headers out, and put in the recipient's unsubscribe address, if there is one.
+def header_changes(raw: bytes, header: Header, own: Form | None, size: int, *, replace: bool) -> HeaderChanges:
+    """Take our own headers out, and put in the unsubscribe address of a recipient of so many bytes, if there is one.
 
     A List-Unsubscribe with an http(s) URL is left alone, or, with `replace`, replaced; any other gets ours before it.
     """
     ours = [field for field in header.fields if field.name in OURS]
     old = header.named(NAME.lower())
-    if url is None:
-        return _changed(raw, header, ours, None, (), "")
+    if own is None:
+        return _changed(ours)
     has_web = any(WEB.search(headers.decoded(raw, field)) for field in old)
     if has_web and not replace:
-        return _changed(raw, header, ours, None, (), "the letter has a List-Unsubscribe of its own")
+        return _changed(ours, note="the letter has a List-Unsubscribe of its own")
     mail = None if has_web else next((field for field in old if headers.value(raw, field)), None)
     gone = [*ours, *header.named(POST.lower()), *(field for field in old if mail is None)]
-    added = [f"{POST}: {ONE_CLICK}"] if mail else [f"{name}: {text}" for name, text in pair(url).items()]
-    before = _before(raw, mail, url) if mail else None
-    return _changed(raw, header, gone, before, tuple(added), "")
+    fields = {POST: ONE_CLICK} if mail else pair(own.text)
+    added = [Slot(header.end, header.end, _lines(raw, header, gone, fields), None if mail else own.blank)]
+    added += [_before(raw, mail, own, size)] if mail else []
+    return _changed(gone, added, {NAME.lower(), POST.lower()})
 
 
-def _before(raw: bytes, field: Field, url: str) -> Change:
+def _before(raw: bytes, field: Field, own: Form, size: int) -> Slot:
     """Put our address before a mailto's: on the same line where both fit."""
     rest = raw[field.value_at : field.end]
-    own = f" <{url}>,".encode()
-    if len(NAME) + 1 + len(own) + len(rest.partition(b"\n")[0]) > lines.LONGEST:
-        own += line_ending(raw) + (b"" if rest[:1] in (b" ", b"\t") else b" ")
-    return Change(field.value_at, field.value_at, own)
+    form = Form(f" <{own.text}>,", own.blank)
+    break_ = ""
+    if len(NAME) + 1 + form.length(size) + len(rest.partition(b"\n")[0]) > lines.LONGEST:
+        break_ = line_ending(raw).decode() + ("" if rest[:1] in (b" ", b"\t") else " ")
+    return Slot(field.value_at, field.value_at, form.text + break_, own.blank)
 
 
 def _changed(
-    raw: bytes, header: Header, gone: list[Field], before: Change | None, added: tuple[str, ...], note: str
+    gone: Sequence[Field], added: Sequence[Slot] = (), names: Set[str] = frozenset(), note: str = ""
 ) -> HeaderChanges:
-    changes = [Change(field.start, field.end, b"") for field in gone] + ([before] if before else [])
-    if added:
-        changes.append(Change(header.end, header.end, _lines(raw, header, gone, added)))
-    names = {field.name for field in gone} | {line.partition(":")[0].lower() for line in added}
-    names |= {NAME.lower()} if before else set()
-    return HeaderChanges(tuple(sorted(changes, key=_start)), frozenset(names), (note,) if note else ())
+    slots = [Slot(field.start, field.end, "", None) for field in gone] + [*added]
+    concerned = frozenset({*names, *(field.name for field in gone)})
+    return HeaderChanges(tuple(sorted(slots, key=attrgetter("start"))), concerned, (note,) if note else ())
 
 
-def _start(change: Change) -> int:
-    return change.start
-
-
-def _lines(raw: bytes, header: Header, gone: list[Field], added: tuple[str, ...]) -> bytes:
-    ending = line_ending(raw)
+def _lines(raw: bytes, header: Header, gone: list[Field], added: Mapping[str, str]) -> str:
+    ending = line_ending(raw).decode()
     last = header.fields[-1]
     unended = last not in gone and raw[last.end - 1 : last.end] != b"\n"
-    return (ending if unended else b"") + b"".join(line.encode() + ending for line in added)
+    return (ending if unended else "") + "".join(f"{name}: {text}{ending}" for name, text in added.items())

@@ -37,8 +37,8 @@ def attributes(html: str, start: int, end: int, names: Collection[str]) -> Itera
         name = found[1].lower()
         if name in names:
             group = found.lastindex or 1
-            value = found.span(group) if group > 1 else (found.end(), found.end())
-            yield Attribute(name, found.start(), found.end(), *value, QUOTES[group])
+            value_start, value_end = found.span(group) if group > 1 else (found.end(), found.end())
+            yield Attribute(name, found.start(), found.end(), value_start, value_end, QUOTES[group])
 
 
 def is_self_closing(html: str, start: int, end: int) -> bool:

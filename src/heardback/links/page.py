@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
+from operator import attrgetter
+from typing import NamedTuple
 
 from heardback.links.attributes import SPACE, Attribute, attributes
 from heardback.links.entities import decode
@@ -16,6 +18,9 @@ from heardback.links.tokenizer import Tag, tags
 PURPOSES = {"heardback:unsubscribe": "unsubscribe", "heardback:preferences": "preferences"}
 LINKS = frozenset(("a", "area"))
 OUTLOOK_LINKS = LINKS | {"v:roundrect", "v:rect", "v:shape", "v:oval"}
+PLAIN_ATTRIBUTE = rf"[{SPACE}]++(?!href|tracking)[a-z-]++=\"[^\"]*+\""
+PLAIN_LINK = re.compile(rf"(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]++href=\"([^\"]*+)\"(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]*+/?>")
+"""What follows the name in most links, for which one look is enough: half the time of going through (measured)."""
 CONDITION = re.compile(r"\[if\b([^\]>]*)\]>", re.IGNORECASE)
 OUTLOOK = re.compile(r"(?<!!)\b(?:mso|vml)\b", re.IGNORECASE)
 """Which conditions Outlook meets: `[if mso]`, `[if gte mso 9]`, `[if (mso)|(IE)]`, `[if vml]`; not `[if !mso]`."""
@@ -23,7 +28,8 @@ ANCHOR_EDGE = re.compile(rf"</?a[{SPACE}/>]", re.IGNORECASE)
 ANY_TAG = re.compile(r"<[^>]*+>?")
 URL_TEXT = re.compile(r"https?://|www\.|[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}(?:[/?#:]\S*)?$", re.IGNORECASE)
 LONGEST_URL_TEXT = 2_000
-SAFE_UNQUOTED = re.compile(rf"[^{SPACE}\"'=<>`]+")
+SAFE = re.compile(rf"[^{SPACE}&\"'=<>`]+")
+"""What stands in any value as it is, also in one without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +42,7 @@ class Rules:
     """Whether links whose visible text is itself a URL are tracked; phishing filters compare the two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One link of a page."""
 
     start: int
@@ -65,8 +70,7 @@ class Page:
     """Spans of `tracking="off"` with the white space before it, to be taken out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """Put `text` in the place of `[start:end]`."""
 
     start: int
@@ -114,7 +118,7 @@ def edits(page: Page, url_of: Callable[[int, Link], str | None], pixel: str) -> 
             changes.append(Edit(link.start, link.end, _attribute_value(url, link.quote)))
     if pixel:
         changes.append(Edit(page.pixel_at, page.pixel_at, pixel))
-    return sorted(changes, key=lambda edit: edit.start)
+    return sorted(changes, key=attrgetter("start"))
 
 
 def apply(html: str, changes: Sequence[Edit]) -> str:
@@ -141,6 +145,8 @@ def _hrefs(html: str, tag: Tag) -> list[str]:
 
 def _link_attributes(html: str, tag: Tag) -> tuple[Attribute | None, list[tuple[int, int]]]:
     """The first href of a tag, and the spans of its markers."""
+    if plain := PLAIN_LINK.match(html, tag.inside, tag.end):
+        return Attribute("href", *plain.span(), *plain.span(1), '"'), []
     href = None
     markers = []
     for attribute in attributes(html, tag.inside, tag.end, ("href", "tracking")):
@@ -191,5 +197,6 @@ def _shows_url(html: str, tag: Tag) -> bool:
 
 
 def _attribute_value(url: str, quote: str) -> str:
-    escaped = escape(url)
-    return escaped if quote or SAFE_UNQUOTED.fullmatch(escaped) else f'"{escaped}"'
+    if SAFE.fullmatch(url):
+        return url
+    return escape(url) if quote else f'"{escape(url)}"'

@@ -10,7 +10,6 @@ import idna
 
 WHITE_SPACE = "\t\n\f\r "
 BREAKS = str.maketrans("", "", "\t\n\r")
-BLANK = re.compile(f"[{WHITE_SPACE}]")
 ORDINARY = re.compile(r"https?://[\w.-]+(?:/[\w./?&=+:;,@#~!'()%-]*)?", re.ASCII)
 """What nearly every link is: one look tells that it can be signed as it stands."""
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
@@ -53,7 +52,7 @@ def target(value: str) -> tuple[str, str]:
 
 def cleaned(value: str) -> str:
     """Drop what browsers drop: ASCII white space at the ends, tabs and line breaks anywhere (WHATWG URL, 4.4)."""
-    if not BLANK.search(value):
+    if " " not in value and value.isprintable():
         return value
     return value.strip(WHITE_SPACE).translate(BREAKS).strip(WHITE_SPACE)
 
@@ -81,9 +80,9 @@ def resolve(value: str, base: str) -> str:
 def ours(url: str, base_urls: Iterable[str]) -> bool:
     """Say whether a URL lies at or under one of our own base URLs."""
     for base in base_urls:
-        prefix = base.rstrip("/")
-        head, after = url[: len(prefix)], url[len(prefix) : len(prefix) + 1]
-        if head.lower() == prefix.lower() and after in ("", "/", "\\", "?", "#"):
+        prefix = base.rstrip("/").lower()
+        end = len(prefix)
+        if url[:end].lower() == prefix and url[end : end + 1] in ("", "/", "\\", "?", "#"):
             return True
     return False
 

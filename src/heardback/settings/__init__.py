@@ -1,15 +1,17 @@
 """What a heardback can be told: the table of settings, and how they are read and written.
 
-The table is in table, what a value must be in checks, from TOML and environment to Settings in reading, back to TOML
-in writing. Nothing here touches a disk: that is files.
+The table is in table, what a value must be in checks and relay, from TOML and environment to Settings in reading,
+back to TOML in writing. Nothing here touches a disk: that is files.
 """
 
 from heardback.settings.reading import origins, parse
+from heardback.settings.relay import host_and_port
 from heardback.settings.table import (
     TABLE,
     Destination,
     Halon,
     Privacy,
+    Relay,
     Row,
     Server,
     Settings,
@@ -25,11 +27,13 @@ __all__ = [
     "Destination",
     "Halon",
     "Privacy",
+    "Relay",
     "Row",
     "Server",
     "Settings",
     "Tracking",
     "example",
+    "host_and_port",
     "origins",
     "parse",
     "sqlite_path",

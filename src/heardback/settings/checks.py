@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -39,6 +39,8 @@ KINDS: Mapping[type, str] = {
     date: "a time",
     time: "a time",
 }
+SECRET_SIZES: Mapping[str, Container[int]] = {"whsec": range(24, 65), "whsk": (32, 64)}
+"""How many bytes a secret has, by its prefix: a shared one; an ed25519 key, without or with its public key."""
 HALON_ID = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -216,6 +218,18 @@ def webhook_url(value: object) -> str:
     return text(value)
 
 
+def proxy(value: object) -> str:
+    """Take the URL of a proxy that is spoken to over plain HTTP, with or without a name and a password; or none."""
+    scheme, _, rest = text(value).partition("://")
+    credentials, _, place = rest.rpartition("@")
+    if not text(value):
+        return ""
+    if scheme != "http" or {*"/?#"} & {*place} or not re.fullmatch("[!-.0-~]*", credentials):
+        raise ValueError("this is no proxy; write http://host:port, or http://name:password@host:port")
+    web_address(f"http://{place}")
+    return text(value)
+
+
 def database(value: object) -> str:
     """Take the URL of a store: for now, `sqlite:///` and a file's path."""
     scheme, _, path = text(value).partition("://")
@@ -298,15 +312,16 @@ def event_types(value: object) -> tuple[str, ...]:
 
 
 def webhook_secret(value: object) -> str:
-    """Take a secret as Standard Webhooks writes them: `whsec_` and the base64 of 24 to 64 bytes."""
+    """Take a secret as Standard Webhooks writes them: `whsec_` or `whsk_` and the base64 of so many bytes."""
+    prefix, _, encoded = text(value).partition("_")
     try:
-        size = len(base64.b64decode(text(value).removeprefix("whsec_"), validate=True))
+        size = len(base64.b64decode(encoded, validate=True))
     except ValueError:
         size = 0
-    if not text(value).startswith("whsec_") or not 24 <= size <= 64:
+    if size not in SECRET_SIZES.get(prefix, ()):
         raise ValueError(
             "this is no Standard Webhooks secret; write whsec_ and the base64 of 24 to 64 random bytes, as from: "
-            "echo whsec_$(openssl rand -base64 32)"
+            'echo whsec_$(openssl rand -base64 32); or, with signing = "v1a", whsk_ and the base64 of 32'
         )
     return text(value)
 

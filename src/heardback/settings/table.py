@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from heardback.events import EVENT_TYPES
-from heardback.settings import checks
+from heardback.settings import checks, relay
 from heardback.settings.checks import Check, Start, Wrong, faults_at, whole
 
 T = TypeVar("T")
@@ -141,6 +141,11 @@ class Privacy:
         checks.one_of("full", "truncated", "none"),
         "How much of a reader's address is kept: `full`, `truncated` (to /24 or /48) or `none`.",
     )
+    retention_days: int = setting(
+        90,
+        whole(0, 36_500),
+        "Events that every destination has had, and dead letters, are deleted after so many days; `0` keeps them.",
+    )
     conceal: bool = setting(True, checks.flag, "Encrypt what a token says, so that a URL names nobody.")
     hash_key: str = setting(
         "",
@@ -156,6 +161,41 @@ class Halon:
 
     secrets: Mapping[int, str] = setting(
         {}, checks.halon_secrets, 'Secrets of Halon\'s own tokens by id, 1 to 254: `{ 1 = "…" }`.', secret=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The mail server that tracks what passes through it."""
+
+    listen: str = setting("127.0.0.1:2525", relay.address, "Where the SMTP relay listens, `host:port`.")
+    next_hop: str = setting(
+        "", relay.next_hop, "The mail server, `host:port`, that letters go on to. Without one there is no relay."
+    )
+    one_recipient: bool = setting(
+        False,
+        checks.flag,
+        "Answer `452` to further recipients of a letter. Only for mail servers that then open a transaction each: "
+        "smtplib, Django and msmtp would lose them.",
+    )
+    tls: Mapping[str, str] = setting(
+        {},
+        relay.tls,
+        'STARTTLS: `{ certificate = "file", key = "file" }` for those who come in; `next_hop = "opportunistic"` '
+        "(the default), `required` (with a certificate that is valid) or `off`.",
+    )
+    auth: Mapping[str, Any] = setting(
+        {},
+        relay.auth,
+        '`{ users = { name = "password" } }`: who must log in, over TLS or from this machine; '
+        '`user = "…", password = "…"`: how the relay logs in at the next hop, over TLS.',
+        secret=True,
+    )
+    dkim: Mapping[str, str] = setting(
+        {},
+        relay.dkim,
+        'Sign letters after they were rewritten: `{ domain = "example.com", selector = "s1", key_file = "file" }`, '
+        "an RSA key in PEM.",
     )
 
 
@@ -196,14 +236,37 @@ class Destination:
         "A Standard Webhooks secret, `whsec_…`, or a list of them while it rotates; without one nothing is signed.",
         secret=True,
     )
+    signing: str = setting(
+        "v1",
+        checks.one_of("v1", "v1a"),
+        "`v1` signs with a shared secret; `v1a` with a private key, ed25519: `whsk_…`, from `echo whsk_$(openssl rand "
+        "-base64 32)`.",
+    )
     headers: Mapping[str, str] = setting(
         {}, checks.headers, 'Headers that go with every POST: `{ Authorization = "…" }`.', secret=True
     )
     timeout_s: float = setting(15.0, checks.seconds(0.1, 300), "How many seconds an answer may take.")
     allow_private: bool = setting(False, checks.flag, "Let `url` lead to a private, loopback or other special address.")
+    proxy: str = setting(
+        "",
+        checks.proxy,
+        "A proxy that POSTs go through, `http://host:port`; the address that is checked is then the proxy's. Proxies "
+        "of the environment are not used.",
+        secret=True,
+    )
     start: Start = setting(
         "now", checks.start, "Where it begins when it is new: `now`, or a time such as `2026-01-31T08:00:00Z`."
     )
+
+
+def destination(value: object) -> Destination:
+    """Take the table of a destination whose secrets are of the kind that its `signing` needs."""
+    made = table_of(Destination)(value)
+    needed = {"v1": "whsec_", "v1a": "whsk_"}[made.signing]
+    if not all(secret.startswith(needed) for secret in made.secret) or (made.signing == "v1a" and not made.secret):
+        fix = f"write {needed}…, as from: echo {needed}$(openssl rand -base64 32), or another signing"
+        raise Wrong([(".secret", f'this does not go with signing = "{made.signing}"; {fix}')])
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +299,15 @@ class Settings:
     tracking: Tracking = setting(Tracking(), table_of(Tracking), "What is done to a letter unless it says otherwise.")
     privacy: Privacy = setting(Privacy(), table_of(Privacy), "What is kept of a reader.")
     halon: Halon = setting(Halon(), table_of(Halon), "What Halon's own tokens are read with.")
+    relay: Relay = setting(Relay(), table_of(Relay), "The mail server that tracks what passes through it.")
     destinations: tuple[Destination, ...] = setting(
         (),
         checks.distinct(
-            checks.items_of(table_of(Destination), "write [[destinations]], in two pairs of brackets, above each"),
+            checks.items_of(
+                destination,
+                "write [[destinations]], in two pairs of brackets, above each (in the environment, JSON: "
+                '[{"name": "main", …}])',
+            ),
             "the name",
             lambda destination: destination.name,
         ),

@@ -15,6 +15,8 @@ from uuid import UUID
 from heardback.events import Record
 
 NEWEST_AT_MOST = 1_000
+OVERDUE_AT_MOST = 1_000
+LARGEST_BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Batch:
     """The position that the cursor takes when the batch is settled: events passed over lie below it too."""
     body: bytes
     content_type: str = "application/json"
+    passed_over: int = 0
+    """How many events up to there it does not carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,12 @@ class Cursor:
     last_answer_at: float = 0.0
     delivered: int = 0
     passed_over: int = 0
+    ceiling: int = LARGEST_BATCH
+    """How many events the next batch has at most: lowered when one is refused, raised again by those delivered."""
+    suspects: int = 0
+    """While the poison event of a refused batch is looked for: among how many of the next events it is."""
+    alarmed_at: float = 0.0
+    """When it was last said aloud that unsubscribes do not arrive."""
     revision: int = 0
 
 
@@ -89,6 +99,17 @@ class DeadLetter:
     answer: str
     at: float
     """Unix seconds."""
+    retried: bool = False
+    """Somebody asked for another attempt, which was not made yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What a step of deleting old events came to."""
+
+    deleted: int
+    last: UUID | None
+    """The last event that was looked at, deleted or not: the next step goes on behind it. None: there was no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +152,15 @@ class EventLog(Protocol):
     async def position_at(self, milliseconds: int) -> int:
         """Give the position before the first event recorded at that time or later."""
 
+    async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
+        """Look at the next `limit` events behind `after`, in the order of their ids, that were recorded before a time.
+
+        Those up to the position `settled` that are no dead letters are deleted. `before` is in Unix milliseconds.
+        """
+
+    async def shrink(self, limit: int) -> bool:
+        """Give the disk back some of what deleted events took, 4 KiB times `limit` or so; False where all is done."""
+
 
 class Deliveries(Protocol):
     """A cursor for each reader, and what was refused."""
@@ -144,20 +174,38 @@ class Deliveries(Protocol):
     async def start(self, name: str, position: int) -> Cursor:
         """Give the reader's cursor, made at this position where there was none."""
 
-    async def save(self, cursor: Cursor, dead: Sequence[DeadLetter] = ()) -> Cursor | None:
-        """Write the cursor and add the dead letters, in one commit, if nobody wrote the cursor since it was read.
+    async def save(
+        self, cursor: Cursor, dead: Sequence[DeadLetter] = (), settled: Sequence[UUID] = ()
+    ) -> Cursor | None:
+        """Write the cursor and the dead letters, in one commit, if nobody wrote the cursor since it was read.
 
-        Gives the cursor with its next revision, or None where another was quicker: read it again.
+        An event that is settled is no dead letter of this reader any more. Gives the cursor with its next revision, or
+        None where another was quicker: read it again.
         """
 
     async def waiting(self, position: int) -> int:
-        """Count the events behind a position."""
+        """Count the events behind a position, without walking through all of them."""
 
-    async def dead_letters(self, destination: str, limit: int = 100) -> list[DeadLetter]:
-        """Give a destination's dead letters, oldest first."""
+    async def dead_letters(self, destination: str, limit: int = 100, after: UUID | None = None) -> list[DeadLetter]:
+        """Give a destination's dead letters behind that of an event, by the time of their events, oldest first."""
+
+    async def retry(self, destination: str, event_ids: Sequence[UUID] | None = None) -> int:
+        """Ask for another attempt at a destination's dead letters, all or those of these events; say at how many."""
+
+    async def retried(self, destination: str, limit: int) -> list[Stored]:
+        """Give the first events, in the store's order, at which another attempt was asked for."""
+
+    async def overdue_unsubscribes(self, destination: str, position: int, until: int) -> int:
+        """Count the unsubscribes behind a position or among a destination's dead letters, recorded before a time.
+
+        `until` is in Unix milliseconds. Of each sort OVERDUE_AT_MOST are counted.
+        """
 
     async def dead_letter_counts(self) -> Mapping[str, int]:
         """Count the dead letters of each destination that has any."""
+
+    async def expire_dead_letters(self, before: float, limit: int) -> int:
+        """Delete up to `limit` dead letters that were buried before a time, in Unix seconds; give how many."""
 
 
 class People(Protocol):
@@ -165,6 +213,17 @@ class People(Protocol):
 
     async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
         """Give the suppression of a recipient in a list, if there is one."""
+
+    async def suppressions(
+        self, list_name: str | None = None, limit: int = 100, after: tuple[str, str] = ("", "")
+    ) -> list[Suppression]:
+        """Give the suppressions of a list, or all, by recipient and list; `after` is the last of the page before."""
+
+    async def suppress(self, suppression: Suppression) -> Suppression:
+        """Put a recipient among the suppressions, and give what stands there: one who is there keeps the first date."""
+
+    async def release(self, recipient: str, list_name: str) -> bool:
+        """Take a recipient out of the suppressions of a list; say whether there was one."""
 
 
 class Store(EventLog, Deliveries, People, Protocol):

@@ -1,4 +1,4 @@
-"""The transitions of a cursor, as pure functions: claim, pin, settle, postpone, halve, bury, pause.
+"""The transitions of a cursor, as pure functions: claim, pin, settle, postpone, halve, bury, pause, replay.
 
 Who asks for them, and when, is in dispatcher; keeping the result is the engines'. All times are Unix seconds.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from heardback.stores import Batch, Cursor, DeadLetter
+from heardback.stores import LARGEST_BATCH, Batch, Cursor, DeadLetter
 
 LEASE_S = 10.0
 SCHEDULE_S = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0)
@@ -28,13 +28,27 @@ def is_held(cursor: Cursor, holder: str, now: float) -> bool:
 
 
 def is_due(cursor: Cursor, now: float) -> bool:
-    """Say whether an attempt may be made; one further off than any wait is due now: the clock was set back."""
-    return not now < cursor.due <= now + LONGEST_S * (1 + JITTER)
+    """Say whether an attempt may be made.
+
+    One that is further off than any wait is due now, and one before the last answer: the clock was set back.
+    """
+    set_back = cursor.due > now + LONGEST_S * (1 + JITTER) or cursor.last_answer_at > now + 2 * LEASE_S
+    return now >= cursor.due or set_back
 
 
-def is_worn_out(cursor: Cursor, now: float) -> bool:
-    """Say whether the pinned batch has been tried for as long as anything is."""
-    return now - cursor.first_attempt >= PATIENCE_S
+def is_worn_out(cursor: Cursor) -> bool:
+    """Say whether the pinned batch, which was just claimed, has been tried for as long as anything is."""
+    return cursor.due - cursor.first_attempt >= PATIENCE_S
+
+
+def largest_batch(cursor: Cursor, max_batch: int) -> int:
+    """Give how many events the next batch may have; half of those among which a poison event is looked for."""
+    return min(max_batch, cursor.ceiling, half(cursor.suspects) or max_batch)
+
+
+def half(count: int) -> int:
+    """Give the larger half."""
+    return (count + 1) // 2
 
 
 def delay(
@@ -61,17 +75,10 @@ def renewed(cursor: Cursor, now: float) -> Cursor:
     return replace(cursor, lease_until=now + LEASE_S)
 
 
-def pinned(cursor: Cursor, batch: Batch, passed_over: int, holder: str, now: float) -> Cursor:
-    """Take the lease and pin a fresh batch; `passed_over` are the events up to its last one that it does not carry."""
+def pinned(cursor: Cursor, batch: Batch, holder: str, now: float) -> Cursor:
+    """Take the lease and pin a fresh batch."""
     return replace(
-        cursor,
-        batch=batch,
-        passed_over=cursor.passed_over + passed_over,
-        attempts=0,
-        first_attempt=now,
-        due=now,
-        holder=holder,
-        lease_until=now + LEASE_S,
+        cursor, batch=batch, attempts=0, first_attempt=now, due=now, holder=holder, lease_until=now + LEASE_S
     )
 
 
@@ -81,30 +88,53 @@ def passed(cursor: Cursor, position: int, count: int) -> Cursor:
 
 
 def settled(cursor: Cursor, answer: str, now: float) -> Cursor:
-    """Go on: the pinned batch was delivered."""
-    batch = pinned_in(cursor)
-    delivered = cursor.delivered + len(batch.event_ids)
-    return replace(answered(moved(cursor, batch.last), answer, now), delivered=delivered)
+    """Go on: the pinned batch was delivered.
+
+    Outside the search for a poison event the next batch may be an eighth larger than this one was allowed to be.
+    """
+    count = len(pinned_in(cursor).event_ids)
+    ceiling = cursor.ceiling if cursor.suspects else min(LARGEST_BATCH, cursor.ceiling + cursor.ceiling // 8 + 1)
+    return replace(
+        concluded(cursor, answer, now),
+        delivered=cursor.delivered + count,
+        suspects=max(0, cursor.suspects - count),
+        ceiling=ceiling,
+    )
+
+
+def halved(cursor: Cursor, answer: str, now: float) -> Cursor:
+    """Let go of the refused batch, to go on with the first half of its events.
+
+    Halved again and again they lead to the poison event, in as many steps as there are bits in their count. Each such
+    search also lowers the ceiling once, for it may be the size that is refused, or every single event.
+    """
+    count = len(pinned_in(cursor).event_ids)
+    ceiling = cursor.ceiling if cursor.suspects else half(count)
+    return replace(answered(moved(cursor, cursor.position), answer, now), suspects=count, ceiling=ceiling)
 
 
 def buried(cursor: Cursor, answer: str, now: float) -> tuple[Cursor, tuple[DeadLetter, ...]]:
     """Go on without the pinned batch: its events are dead letters."""
+    dead = tuple(DeadLetter(cursor.name, event_id, answer, now) for event_id in pinned_in(cursor).event_ids)
+    return replace(concluded(cursor, answer, now), suspects=0), dead
+
+
+def concluded(cursor: Cursor, answer: str, now: float) -> Cursor:
+    """Go on behind the pinned batch, whatever became of it."""
     batch = pinned_in(cursor)
-    dead = tuple(DeadLetter(cursor.name, event_id, answer, now) for event_id in batch.event_ids)
-    return answered(moved(cursor, batch.last), answer, now), dead
-
-
-def halved(cursor: Cursor, half: Batch, uncounted: int, answer: str, now: float) -> Cursor:
-    """Pin the first half of the refused batch in its place; the rest is read again behind it.
-
-    `uncounted` are the passed over events behind the half, which will be counted when they are read again.
-    """
-    return answered(pinned(cursor, half, -uncounted, cursor.holder, now), answer, now)
+    return replace(answered(moved(cursor, batch.last), answer, now), passed_over=cursor.passed_over + batch.passed_over)
 
 
 def postponed(cursor: Cursor, answer: str, wait: float, now: float) -> Cursor:
-    """Let go of the pinned batch for `wait` seconds."""
-    return replace(released(answered(cursor, answer, now)), attempts=cursor.attempts + 1, due=now + wait)
+    """Let go of the pinned batch for `wait` seconds.
+
+    What the attempt took does not count as patience either: a clock that was set meanwhile makes it seem years.
+    """
+    first_attempt = cursor.first_attempt + now - cursor.due
+    attempts = cursor.attempts + 1
+    return replace(
+        released(answered(cursor, answer, now)), attempts=attempts, first_attempt=first_attempt, due=now + wait
+    )
 
 
 def gone(cursor: Cursor, answer: str, now: float) -> Cursor:
@@ -120,6 +150,19 @@ def paused(cursor: Cursor) -> Cursor:
 def resumed(cursor: Cursor, now: float) -> Cursor:
     """Go on at once where it stopped."""
     return replace(cursor, paused=False, due=min(cursor.due, now))
+
+
+def replayed(cursor: Cursor, position: int) -> Cursor:
+    """Go back or forward to a position; a pinned batch is dropped.
+
+    Who has it in flight keeps the lease until that ends, so that nobody posts beside it, and goes on from here.
+    """
+    return replace(moved(cursor, position), holder=cursor.holder, lease_until=cursor.lease_until, suspects=0)
+
+
+def alarmed(cursor: Cursor, now: float) -> Cursor:
+    """Note that it was said aloud that unsubscribes do not arrive."""
+    return replace(cursor, alarmed_at=now)
 
 
 def answered(cursor: Cursor, answer: str, now: float) -> Cursor:

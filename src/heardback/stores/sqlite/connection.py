@@ -1,37 +1,37 @@
 """A connection to the database file: opened rightly, given up when it fails, opened again when it is next needed.
 
-What is written and read through it is in the package's own module.
+What is written and read through it is in the package's own module; the file itself is in file.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
 from heardback.errors import StoreError
-from heardback.stores.sqlite.schema import migrate, number, refuse_foreign
+from heardback.stores.sqlite.file import Identity, identity, in_use, is_ours, set_aside
+from heardback.stores.sqlite.schema import begin, migrate, refuse_foreign
 
 T = TypeVar("T")
 Parameters = Mapping[str, object] | Sequence[object]
-Prepare = Callable[[aiosqlite.Connection], Awaitable[None]]
+Work = Callable[[aiosqlite.Connection], Awaitable[T]]
+Prepare = Work[None]
 
 BUSY_PAUSE_S = 0.05
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 async def for_writing(connection: aiosqlite.Connection) -> None:
     """Make a connection the writing one: foreign databases are refused, WAL is on, every migration is applied."""
     await refuse_foreign(connection)
-    if await number(connection, "PRAGMA user_version") == 0:
-        # before WAL makes the first page, or it does not hold; later it would want the write lock at every start
-        await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    await begin(connection)
     await connection.executescript("""
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = FULL;
@@ -71,37 +71,83 @@ def is_busy(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
+def is_damage(error: Exception) -> bool:
+    """Say whether SQLite found a damaged database, or none."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in DAMAGE
+
+
+def said(error: Exception) -> str:
+    """Say what is wrong, and what helps where we know."""
+    foreign = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB
+    return f"{error}; name another file, nothing was changed" if foreign else str(error)
+
+
 class Connection:
     """A connection that is used by one task at a time.
 
     After an error, or where its task is cancelled, it is closed, which rolls back, and the next use opens another:
-    nothing that was half done, and no fault of the old connection, outlives it.
+    nothing that was half done, and no fault of the old connection, outlives it. So it is once another file stands at
+    the path, for any process may have set the old one aside.
     """
 
-    def __init__(self, path: Path, prepare: Prepare, busy_s: float) -> None:
+    def __init__(
+        self, path: Path, prepare: Prepare, busy_s: float, *, mend: bool = False, after: Connection | None = None
+    ) -> None:
+        """Open nothing yet; the file is always opened by `after` first.
+
+        With `mend`, a file that is gone, or is ours and damaged, is set aside and another begun.
+        """
         self._path = path
         self._prepare = prepare
         self._busy_s = busy_s
+        self._mend = mend
+        self._after = after
         self._lock = asyncio.Lock()
         self._current: aiosqlite.Connection | None = None
+        self._file: Identity | None = None
+        """The file that was opened last."""
+        self._ours: Identity | None = None
+        """The file that was last found to be a database of ours."""
         self._closed = False
 
     async def open(self) -> None:
         """Open it now, not at the first use; raise StoreError where that fails."""
-        async with self._held():
+
+        async def nothing(_: aiosqlite.Connection) -> None:
             pass
+
+        await self.use(nothing)
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Any]:
         """Give the rows that a statement yields; raise StoreError where it fails."""
-        async with self._held() as connection:
+
+        async def work(connection: aiosqlite.Connection) -> list[Any]:
             return list(await connection.execute_fetchall(sql, parameters))
 
-    async def write(self, work: Callable[[aiosqlite.Connection], Awaitable[T]]) -> T:
+        return await self.use(work)
+
+    async def write(self, work: Work[T]) -> T:
         """Run the work as one transaction; raise StoreError where it fails."""
-        async with self._held() as connection:
+
+        async def committed(connection: aiosqlite.Connection) -> T:
             result = await work(connection)
             await connection.commit()
+            if identity(self._path) != self._file:
+                raise StoreError(f"{self._path}: it was replaced while it was written to")
             return result
+
+        return await self.use(committed)
+
+    async def use(self, work: Work[T]) -> T:
+        """Run the work, once more where the file is another by then; raise StoreError where it fails."""
+        async with self._lock:
+            if self._closed:
+                raise StoreError("The store is closed.")
+            try:
+                return await self._once_or_twice(work)
+            except (sqlite3.Error, OSError) as error:
+                raise StoreError(f"{self._path}: {said(error)}") from error
 
     async def close(self) -> None:
         """Wait for what is under way, then close; a later use raises StoreError."""
@@ -109,36 +155,53 @@ class Connection:
             self._closed = True
             await self._give_up()
 
-    @asynccontextmanager
-    async def _held(self) -> AsyncIterator[aiosqlite.Connection]:
-        async with self._lock:
-            if self._closed:
-                raise StoreError("The store is closed.")
-            try:
-                if self._current is None:
-                    self._current = await connect(self._path, self._prepare, self._busy_s)
-                yield self._current
-            except (sqlite3.Error, StoreError) as error:
-                await self._give_up()
-                raise StoreError(f"{self._path}: {error}") from error
-            except BaseException:
-                await self._give_up()
+    async def _once_or_twice(self, work: Work[T]) -> T:
+        try:
+            return await self._once(work)
+        except (sqlite3.Error, StoreError) as error:
+            if not await self._is_another_file(error):
                 raise
+        return await self._once(work)
+
+    async def _once(self, work: Work[T]) -> T:
+        if identity(self._path) != self._file:
+            await self._give_up()
+        try:
+            if self._current is None:
+                self._current = await self._connect()
+            return await work(self._current)
+        except BaseException:
+            await self._give_up()
+            raise
+
+    async def _connect(self) -> aiosqlite.Connection:
+        if self._after:
+            await self._after.open()
+        with in_use(self._path):
+            self._file = identity(self._path)
+            if self._file is None:
+                raise StoreError(f"{self._path}: it is no longer there")
+            try:
+                connection = await connect(self._path, self._prepare, self._busy_s)
+            except StoreError as error:
+                raise StoreError(f"{self._path}: {error}") from error
+        self._ours = self._file
+        return connection
+
+    async def _is_another_file(self, error: Exception) -> bool:
+        """Say whether another file than the one that failed is at the path; put it there where that is what helps."""
+        found = identity(self._path)
+        if found not in (None, self._file):
+            return True
+        gone = found is None
+        damaged = is_damage(error) and (found == self._ours or is_ours(self._path))
+        if self._mend and (gone or damaged):
+            await asyncio.to_thread(set_aside, self._path, self._file, str(error))
+            return True
+        return False
 
     async def _give_up(self) -> None:
         given_up, self._current = self._current, None
         if given_up is not None:
-            with suppress(sqlite3.Error):
+            with suppress(sqlite3.Error), in_use(self._path):
                 await given_up.close()
-
-
-def create(path: Path) -> None:
-    """Make the file, readable by its owner alone, where there is none; SQLite gives its side files the same mode."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except FileExistsError:
-        # asked here, for aiosqlite leaves a thread behind where the connecting itself fails
-        if not (path.is_file() and os.access(path, os.R_OK, effective_ids=True)):
-            raise StoreError(f"{path}: it is not a file that may be read") from None
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}") from error

@@ -1,10 +1,10 @@
 -- Every statement that the store makes, but for PRAGMAs and migrations. Each has a name and says what it does.
 
 -- name: append_event
--- Appends an event. One whose id is there already is left out; any other conflict is an error.
+-- Appends an event. One whose id is there already is left out, and takes no position as ON CONFLICT would have it.
 INSERT INTO events (event_id, type, recipient, message_id, list, body, signals)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (event_id) DO NOTHING;
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+WHERE NOT EXISTS (SELECT 1 FROM events WHERE event_id = ?1);
 
 -- name: append_unsubscribe
 -- Appends an unsubscribe, unless the same button was pressed within the given span of ids.
@@ -15,7 +15,7 @@ WHERE NOT EXISTS (
     WHERE recipient = :recipient AND message_id = :message_id AND list = :list AND type = :type
       AND event_id >= :hour_before AND event_id < :hour_after
 )
-ON CONFLICT (event_id) DO NOTHING;
+AND NOT EXISTS (SELECT 1 FROM events WHERE event_id = :event_id);
 
 -- name: suppress
 -- Puts a recipient among the suppressions; one who stands there keeps the first date.
@@ -26,6 +26,16 @@ ON CONFLICT (recipient, list) DO NOTHING;
 -- name: suppression
 -- Gives the suppression of a recipient in a list.
 SELECT recipient, list, since, message_id FROM suppressions WHERE recipient = ? AND list = ?;
+
+-- name: suppressions
+-- Gives the suppressions of a list, or of all for NULL, behind one of them.
+SELECT recipient, list, since, message_id FROM suppressions
+WHERE (recipient, list) > (:recipient, :after_list) AND (:list IS NULL OR list = :list)
+ORDER BY recipient, list LIMIT :limit;
+
+-- name: release
+-- Takes a recipient out of the suppressions of a list.
+DELETE FROM suppressions WHERE recipient = ? AND list = ?;
 
 -- name: read_events
 -- Gives the events behind a position, oldest first: the first, and more while the bodies keep within max_bytes.
@@ -69,8 +79,46 @@ SELECT coalesce(
 );
 
 -- name: waiting
--- Counts the events behind a position.
-SELECT count(*) FROM events WHERE position > ?;
+-- Counts the events behind a position: one by one to the end of its thousand, then the places that are no gaps.
+WITH bounds (here, next, after_all) AS (
+    SELECT ?1 / 1000, (?1 / 1000 + 1) * 1000, seq + 1 FROM sqlite_sequence WHERE name = 'events'
+)
+SELECT coalesce(sum(
+    (SELECT count(*) FROM events WHERE position > ?1 AND position < next)
+    + max(after_all - next, 0)
+    - (SELECT coalesce(sum(missing), 0) FROM gaps WHERE block > here)
+), 0) FROM bounds;
+
+-- name: old_events
+-- Gives the next events that were recorded before a time, in that order, and whether each may be deleted.
+SELECT event_id, position, position <= :settled
+       AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE dead_letters.event_id = events.event_id)
+FROM events INDEXED BY events_by_id
+WHERE event_id > :after AND event_id < :before
+ORDER BY event_id LIMIT :limit;
+
+-- name: delete_event
+-- Deletes an event; the position alone might be another's in a file that was begun in the meantime.
+DELETE FROM events WHERE position = ? AND event_id = ?;
+
+-- name: delete_dead_letters
+-- Deletes some of the dead letters that were buried before a time.
+DELETE FROM dead_letters WHERE (destination, event_id) IN (
+    SELECT destination, event_id FROM dead_letters INDEXED BY dead_letters_by_age WHERE at < :before LIMIT :limit
+);
+
+-- name: pages
+-- Counts the pages of the file and those of them that are free.
+SELECT page_count, freelist_count FROM pragma_page_count, pragma_freelist_count;
+
+-- name: missing_cursors
+-- Gives those of the names in a JSON array that no cursor has.
+SELECT value FROM json_each(?) WHERE value NOT IN (SELECT name FROM cursors);
+
+-- name: restart_cursor
+-- Makes a cursor at the beginning, with a revision that none had in another file.
+INSERT INTO cursors (name, position, revision) VALUES (?, 0, abs(random() % (1 << 48)) + (1 << 48))
+ON CONFLICT (name) DO NOTHING;
 
 -- name: start_cursor
 -- Makes a reader's cursor where there is none.
@@ -79,13 +127,15 @@ INSERT INTO cursors (name, position) VALUES (?, ?) ON CONFLICT (name) DO NOTHING
 -- name: cursor
 -- Gives a reader's cursor with its batch.
 SELECT name, position, attempts, first_attempt, due, holder, lease_until, paused, last_answer, last_answer_at,
-       delivered, passed_over, revision, id, event_ids, last, content_type, body
+       delivered, cursors.passed_over, ceiling, suspects, alarmed_at, revision,
+       id, event_ids, last, content_type, batches.passed_over, body
 FROM cursors LEFT JOIN batches ON reader = name WHERE name = ?;
 
 -- name: cursors
 -- Gives every cursor; the bodies of the batches are left out.
 SELECT name, position, attempts, first_attempt, due, holder, lease_until, paused, last_answer, last_answer_at,
-       delivered, passed_over, revision, id, event_ids, last, content_type, x'' AS body
+       delivered, cursors.passed_over, ceiling, suspects, alarmed_at, revision,
+       id, event_ids, last, content_type, batches.passed_over, x'' AS body
 FROM cursors LEFT JOIN batches ON reader = name ORDER BY name;
 
 -- name: save_cursor
@@ -93,16 +143,17 @@ FROM cursors LEFT JOIN batches ON reader = name ORDER BY name;
 UPDATE cursors
 SET position = :position, attempts = :attempts, first_attempt = :first_attempt, due = :due, holder = :holder,
     lease_until = :lease_until, paused = :paused, last_answer = :last_answer, last_answer_at = :last_answer_at,
-    delivered = :delivered, passed_over = :passed_over, revision = revision + 1
+    delivered = :delivered, passed_over = :passed_over, ceiling = :ceiling, suspects = :suspects,
+    alarmed_at = :alarmed_at, revision = revision + 1
 WHERE name = :name AND revision = :revision;
 
 -- name: pin_batch
 -- Pins a reader's batch. One that is pinned already stays as it is: the same id is the same bytes.
-INSERT INTO batches (reader, id, event_ids, last, content_type, body)
-VALUES (:reader, :id, :event_ids, :last, :content_type, :body)
+INSERT INTO batches (reader, id, event_ids, last, content_type, passed_over, body)
+VALUES (:reader, :id, :event_ids, :last, :content_type, :passed_over, :body)
 ON CONFLICT (reader) DO UPDATE
 SET id = excluded.id, event_ids = excluded.event_ids, last = excluded.last, content_type = excluded.content_type,
-    body = excluded.body
+    passed_over = excluded.passed_over, body = excluded.body
 WHERE id <> excluded.id;
 
 -- name: unpin_batch
@@ -111,12 +162,49 @@ DELETE FROM batches WHERE reader = ?;
 
 -- name: bury
 -- Adds a dead letter; an event that was refused before keeps the latest answer.
-INSERT INTO dead_letters (destination, event_id, answer, at) VALUES (?, ?, ?, ?)
-ON CONFLICT (destination, event_id) DO UPDATE SET answer = excluded.answer, at = excluded.at;
+INSERT INTO dead_letters (destination, event_id, answer, at, position)
+VALUES (?1, ?2, ?3, ?4, coalesce((SELECT position FROM events WHERE event_id = ?2), 0))
+ON CONFLICT (destination, event_id) DO UPDATE SET answer = excluded.answer, at = excluded.at, retried = 0;
+
+-- name: unbury
+-- Takes an event out of a destination's dead letters.
+DELETE FROM dead_letters WHERE destination = ? AND event_id = ?;
 
 -- name: dead_letters
--- Gives a destination's dead letters, the oldest event first.
-SELECT destination, event_id, answer, at FROM dead_letters WHERE destination = ? ORDER BY event_id LIMIT ?;
+-- Gives a destination's dead letters behind an event, the oldest event first.
+SELECT destination, event_id, answer, at, retried FROM dead_letters
+WHERE destination = ? AND event_id > ? ORDER BY event_id LIMIT ?;
+
+-- name: retry_all
+-- Asks for another attempt at all dead letters of a destination.
+UPDATE dead_letters SET retried = 1 WHERE destination = ?;
+
+-- name: retry
+-- Asks for another attempt at a dead letter of a destination.
+UPDATE dead_letters SET retried = 1 WHERE destination = ? AND event_id = ?;
+
+-- name: retried
+-- Gives the first events at which another attempt is to be made for a destination.
+SELECT position, event_id, type, recipient, message_id, list, body, signals
+FROM dead_letters INDEXED BY dead_letters_retried JOIN events USING (position, event_id)
+WHERE destination = ? AND retried
+ORDER BY position LIMIT ?;
+
+-- name: overdue_unsubscribes
+-- Counts the unsubscribes from before an id that lie behind a position or are a destination's dead letters.
+SELECT count(*) FROM (
+    SELECT * FROM (
+        SELECT event_id FROM events INDEXED BY events_rare
+        WHERE type NOT IN ('open', 'click') AND type = 'unsubscribe' AND position > :position AND event_id < :until
+        LIMIT :limit
+    )
+    UNION
+    SELECT * FROM (
+        SELECT event_id FROM dead_letters CROSS JOIN events USING (event_id)
+        WHERE destination = :destination AND event_id < :until AND type = 'unsubscribe'
+        LIMIT :limit
+    )
+);
 
 -- name: dead_letter_counts
 -- Counts the dead letters of each destination.

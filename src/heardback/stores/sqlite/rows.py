@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from heardback.events import Record, milliseconds_of
-from heardback.stores import Batch, Cursor, DeadLetter, Filter, Stored
+from heardback.stores import Batch, Cursor, DeadLetter, Filter, Stored, Suppression
 
 Row = Sequence[Any]
 
@@ -114,6 +114,7 @@ def of_batch(reader: str, batch: Batch) -> Mapping[str, Any]:
         "id": batch.id,
         "event_ids": joined(batch.event_ids),
         "last": batch.last,
+        "passed_over": batch.passed_over,
         "content_type": batch.content_type,
         "body": batch.body,
     }
@@ -122,11 +123,11 @@ def of_batch(reader: str, batch: Batch) -> Mapping[str, Any]:
 def cursor(row: Row) -> Cursor:
     """Read a row of cursors, with its batch where there is one."""
     name, position, attempts, first_attempt, due, holder, lease_until, paused, *rest = row
-    last_answer, last_answer_at, delivered, passed_over, revision, batch_id, *content = rest
+    last_answer, last_answer_at, delivered, passed_over, ceiling, suspects, alarmed_at, revision, *pinned = rest
     return Cursor(
         name=name,
         position=position,
-        batch=None if batch_id is None else batch(batch_id, *content),
+        batch=None if pinned[0] is None else batch(*pinned),
         attempts=attempts,
         first_attempt=first_attempt,
         due=due,
@@ -137,13 +138,16 @@ def cursor(row: Row) -> Cursor:
         last_answer_at=last_answer_at,
         delivered=delivered,
         passed_over=passed_over,
+        ceiling=ceiling,
+        suspects=suspects,
+        alarmed_at=alarmed_at,
         revision=revision,
     )
 
 
-def batch(batch_id: str, event_ids: bytes, last: int, content_type: str, body: bytes) -> Batch:
+def batch(batch_id: str, event_ids: bytes, last: int, content_type: str, passed_over: int, body: bytes) -> Batch:
     """Read the columns of batches."""
-    return Batch(batch_id, parted(event_ids), last, body, content_type)
+    return Batch(batch_id, parted(event_ids), last, body, content_type, passed_over)
 
 
 def of_dead_letter(dead: DeadLetter) -> Row:
@@ -153,5 +157,15 @@ def of_dead_letter(dead: DeadLetter) -> Row:
 
 def dead_letter(row: Row) -> DeadLetter:
     """Read a row of dead_letters."""
-    destination, event_id, answer, at = row
-    return DeadLetter(destination, UUID(bytes=event_id), answer, at)
+    destination, event_id, answer, at, retried = row
+    return DeadLetter(destination, UUID(bytes=event_id), answer, at, bool(retried))
+
+
+def of_events(destination: str, event_ids: Sequence[UUID]) -> list[Row]:
+    """Give what unbury and retry take."""
+    return [(destination, event_id.bytes) for event_id in event_ids]
+
+
+def of_suppression(suppression: Suppression) -> Mapping[str, Any]:
+    """Give what suppress takes."""
+    return {name: text(value) if isinstance(value, str) else value for name, value in asdict(suppression).items()}

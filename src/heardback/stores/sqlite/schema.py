@@ -64,6 +64,14 @@ async def refuse_foreign(connection: aiosqlite.Connection) -> None:
         raise StoreError("it is another program's database; name another file, nothing was changed")
 
 
+async def begin(connection: aiosqlite.Connection) -> None:
+    """Give a new file what has to stand in its header before WAL makes the first page."""
+    if await number(connection, "PRAGMA user_version") == 0:  # else it would want the write lock at every start
+        await connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        # so that a file that is damaged before its first checkpoint is known for ours
+        await connection.execute(f"PRAGMA application_id = {OURS}")
+
+
 async def migrate(connection: aiosqlite.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
     """Apply the migrations that are missing, all or none; other processes wait for it."""
     if await number(connection, "PRAGMA user_version") == len(migrations):
