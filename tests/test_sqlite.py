@@ -21,6 +21,7 @@ from heardback.stores import Filter, Store
 from heardback.stores.sqlite import SQLiteStore, rows
 from heardback.stores.sqlite.schema import MIGRATIONS, QUERIES, migrate, statements
 from tests.contract import NOON, OpenStore, StoreContract, click, everything, unsubscribe
+from tests.contract_operators import OperatorsContract
 
 
 @pytest.fixture
@@ -54,6 +55,10 @@ def largest_file(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class TestSQLiteOperators(OperatorsContract):
+    """SQLite keeps what operators are promised."""
 
 
 class TestSQLite(StoreContract):

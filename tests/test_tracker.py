@@ -33,3 +33,10 @@ def test_personal_links_are_somebodys() -> None:
     with pytest.raises(ValueError, match="recipient"):
         tracker.preferences_url("")
     assert tracker.open_url("")
+
+
+def test_a_link_that_no_mail_client_would_take_is_refused() -> None:
+    """What is said in it would make its URL longer than 7,000 bytes: the sender is told, no dead link is made."""
+    noise = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(4_000))
+    with pytest.raises(ValueError, match="more than 7000"):
+        Tracker("https://t.example.com", KEYS).open_url("jane@example.org", additional={"a": noise})

@@ -175,8 +175,13 @@ class Tracker:
         return self._rules.keyring.read(kind, token)
 
     def url(self, token: Token) -> str:
-        """Seal a token and give its URL."""
-        return f"{self._rules.base_url}/{DOORS[token.kind]}/{self._rules.keyring.seal(token)}"
+        """Seal a token and give its URL. Raises ValueError where that is too long for mail clients."""
+        made = f"{self._rules.base_url}/{DOORS[token.kind]}/{self._rules.keyring.seal(token)}"
+        if len(made) > letters.LONGEST_URL:
+            raise ValueError(
+                f"the tracked url has {len(made)} characters, more than {letters.LONGEST_URL}: say less in it"
+            )
+        return made
 
     def _token(self, kind: Kind, recipient: str, options: Options, url: str = "", link: int | None = None) -> Token:
         if not recipient and kind in ("unsubscribe", "preferences"):

@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from tests.bench import letters
+from tests.bench import chaos, delivery, growth, letters
 
-MEASUREMENTS = {"letters": letters.measure}
+MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "letters": lambda _: letters.measure(),
+    "chaos": lambda args: chaos.measure(args.minutes),
+    "delivery": lambda args: delivery.measure(args.events or 200_000),
+    "growth": lambda args: growth.measure(args.events or 1_000_000),
+}
 
 
 def main() -> int:
@@ -17,8 +24,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("name", choices=MEASUREMENTS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--minutes", type=float, default=5, help="chaos: for how long (default: 5)")
+    parser.add_argument("--events", type=int, help="how many (default: delivery 200000, growth 1000000)")
     args = parser.parse_args()
-    figures = MEASUREMENTS[args.name]()
+    figures = MEASUREMENTS[args.name](args)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0

@@ -14,12 +14,13 @@ from heardback.letter import dkim, headers, mime, texts
 from heardback.letter.forms import Form, Slot, short
 from heardback.letter.headers import Header
 from heardback.letter.mint import AMP_PIXEL, PIXEL, Decision, Mint
-from heardback.letter.texts import Text
+from heardback.letter.texts import LONGEST_URL, Text
 from heardback.letter.transfer import splice
 from heardback.letter.unsubscribe import header_changes, pair
 from heardback.letter.wishes import Rules, Said, Wishes, said
 
 __all__ = [
+    "LONGEST_URL",
     "Edition",
     "Letter",
     "LinkReport",
@@ -185,7 +186,7 @@ class Edition:
         notes: list[str] = []
         drafts = []
         for text, decisions, wanted in self._drafts:
-            pixel = short(wanted, texts.LONGEST_URL, size)
+            pixel = short(wanted, LONGEST_URL, size)
             notes += ["the address of the pixel is too long"] if wanted and not pixel else []
             drafts.append(Draft(text, *texts.fitted(text, decisions, pixel, size)))
         own = short(self._one_click, LONGEST_IN_HEADER, size)
@@ -224,7 +225,7 @@ def rewrite_html(html: str, rules: Rules, wishes: Wishes, now: float) -> Rewritt
     page = links.read(html, rules.for_links())
     size = _size(wishes.recipient)
     decisions = texts.within(mint.decide(page.links), size)
-    slots = texts.page_slots(page, decisions, short(mint.pixel(), texts.LONGEST_URL, size))
+    slots = texts.page_slots(page, decisions, short(mint.pixel(), LONGEST_URL, size))
     edits = [links.Edit(slot.start, slot.end, slot.filled(wishes.recipient)) for slot in slots]
     own = short(mint.one_click(), LONGEST_IN_HEADER, size)
     added = pair(own.filled(wishes.recipient)) if own else {}

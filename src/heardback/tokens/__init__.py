@@ -143,21 +143,15 @@ class _Cipher(Protocol):
 
 
 class _Hmac(SigningAlgorithm):
-    """HMAC-SHA-256 (RFC 2104) by one key of 32 bytes, whose two hashes are begun once.
-
-    `hmac.digest` takes 1.6 µs a token, the copy of an `hmac.new` 1.1, this 0.7 (measured).
-    """
+    """HMAC-SHA-256 by one key, begun once: its copy takes 1.1 µs a token, a new one 1.6 (measured)."""
 
     def __init__(self, key: bytes) -> None:
-        block = key.ljust(hashlib.sha256().block_size, b"\0")
-        self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in block))
-        self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block))
+        self._begun = hmac.new(key, digestmod=hashlib.sha256)
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(value)
-        outer.update(inner.digest())
-        return outer.digest()
+        signature = self._begun.copy()
+        signature.update(value)
+        return signature.digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ class Patience:
     data: float = 300.0
     slot: float = 30.0
     """Until a connection is free."""
+    reset: float = 5.0
+    """Nobody waits for what is given up: a connection that takes longer is closed."""
     quit: float = 1.0
 
 
@@ -119,6 +121,14 @@ class Link:
             self.close()
             raise
         return relayed(answer.code, answer.message)
+
+    async def reset(self) -> None:
+        """End a transaction. A connection on which it may still be open is closed."""
+        if (
+            self.alive
+            and not (await self._answer(self._client.execute_command(b"RSET", timeout=self._patience.reset))).accepted
+        ):
+            self.close()
 
     async def quit(self) -> None:
         """Take leave."""

@@ -61,8 +61,7 @@ class NextHop:
     async def drop(self, link: Link) -> None:
         """Take back a connection in the middle of a transaction."""
         try:
-            if link.alive and not (await link.say(b"RSET")).accepted:
-                link.close()
+            await link.reset()
         finally:
             self.give(link)
 

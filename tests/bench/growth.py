@@ -1,0 +1,156 @@
+"""A store that has grown: what it costs with so many events in it to start, to ask, to append and to delete.
+
+Half of the events are past retention. Figures are of this machine's disk as it is: nothing is warmed up or left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from heardback.dispatcher import overview
+from heardback.events import Record, new_id
+from heardback.retention import DAY_S, PAUSES, STEP
+from heardback.settings import Destination
+from heardback.stores.sqlite import SQLiteStore
+from tests.program import Program, command
+from tests.receiver import Receiver
+
+AT_ONCE = 500_000
+SPAN_S = 180 * DAY_S
+STEPS = 300
+GROUPS, GROUP = 50, 100
+
+FILL = """
+WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :end)
+INSERT INTO events (event_id, type, recipient, message_id, list, body, signals)
+SELECT id_of(n), CASE n % 3 WHEN 0 THEN 'click' ELSE 'open' END, 'reader' || (n * 7919 % 400000) || '@mail.example.org',
+       '<' || hex(n % 30000 * 2654435761) || '@mail.example.com>', '', :body, :signals
+FROM numbers
+"""
+
+
+def measure(events: int) -> dict[str, Any]:
+    """Make the store, take the measurements, print the table."""
+    with tempfile.TemporaryDirectory(prefix="heardback-growth-") as folder:
+        path = Path(folder) / "heardback.db"
+        began = time.monotonic()
+        asyncio.run(fill(path, events))
+        print(f"{events} events over {SPAN_S / DAY_S:.0f} days, made in {time.monotonic() - began:.0f} s")
+        figures = {"bytes an event": path.stat().st_size / events} | asyncio.run(taken(path))
+    for name, figure in figures.items():
+        print(f"{name:<52}{figure:>12.3f}")
+    return {"events": events, **figures}
+
+
+async def taken(path: Path) -> dict[str, float]:
+    """Take the measurements one after the other."""
+    figures = {"start to first delivery, s": await first_delivery(path)}
+    figures["heardback status, s"] = await timed(lambda: asyncio.to_thread(command, path.parent, "status"))
+    store = await SQLiteStore.open(path)
+    main = Destination("main", "http://localhost/")
+    figures["overview of one destination, s"] = await timed(lambda: overview(store, [main]))
+    figures |= await appended(store)
+    figures |= await deleted(store)
+    await store.close()
+    return figures
+
+
+async def fill(path: Path, events: int) -> None:
+    """Make a store of so many events, all of them waiting: without indexes first, which are made again at the end."""
+    store = await SQLiteStore.open(path)
+    await store.start("main", 0)
+    await store.close()
+    begin = time.time() - SPAN_S
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.create_function("id_of", 1, lambda n: new_id(begin + n * SPAN_S / events).bytes)
+        other.executescript(
+            "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 100000; PRAGMA cache_size = -1000000"
+        )
+        found = other.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = 'events' AND type = 'index'")
+        indexes = found.fetchall()
+        for name, _ in indexes:
+            other.execute(f"DROP INDEX {name}")
+        for first in range(0, events, AT_ONCE):
+            bounds = {"first": first, "end": min(first + AT_ONCE, events)}
+            other.execute(FILL, {**bounds, "body": b"x" * 450, "signals": b" " * 120})
+        for _, sql in indexes:
+            other.execute(sql)
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    os.sync()
+
+
+async def first_delivery(path: Path) -> float:
+    """Give the seconds from the start of the server to its first POST."""
+    async with Receiver() as receiver:
+        hook = f'[[destinations]]\nname = "main"\nurl = "{receiver.url}"\nallow_private = true'
+        program = Program(path.parent, f"[privacy]\nretention_days = 0\n{hook}")
+        began = time.monotonic()
+        starting = asyncio.create_task(asyncio.to_thread(program.__enter__))
+        while not receiver.got:
+            await asyncio.sleep(0.001)
+        took = time.monotonic() - began
+        await starting
+        program.kill()
+    return took
+
+
+async def appended(store: SQLiteStore) -> dict[str, float]:
+    """Append in groups, as the journal does."""
+    groups = [[event(group * GROUP + place) for place in range(GROUP)] for group in range(GROUPS)]
+    began = time.process_time()
+    took = [await timed(partial(store.append, group)) for group in groups]
+    cpu = (time.process_time() - began) / (GROUPS * GROUP)
+    return {
+        f"append {GROUP} events, median ms": statistics.median(took) * 1000,
+        "append, CPU an event, µs": cpu * 1_000_000,
+    }
+
+
+def event(number: int) -> Record:
+    """Make an event of now."""
+    letter = f"<{number * 2654435761 % 30000:x}@mail.example.com>"
+    return Record(new_id(), "open", f"reader{number}@mail.example.org", letter, "", b"x" * 450, b" " * 120)
+
+
+async def deleted(store: SQLiteStore) -> dict[str, float]:
+    """Delete what is old in retention's steps, then give the space back in its steps."""
+    cursor = await store.cursor("main")
+    assert cursor
+    before, end = int((time.time() - SPAN_S / 2) * 1000), await store.end()
+    await store.save(replace(cursor, position=end, batch=None))
+    took = [await paused(lambda: store.expire(before, end, None, STEP)) for _ in range(STEPS)]
+    figures = {f"retention, {STEP} events, median ms": statistics.median(took), "retention, longest ms": max(took)}
+    # a tenth of the file may stay free: page by page it is given back only behind that
+    took = [await paused(lambda: vacuum(store)) for _ in range(STEPS // 10)]
+    return figures | {f"giving back {STEP} pages, median ms": statistics.median(took), "longest ms": max(took)}
+
+
+async def vacuum(store: SQLiteStore) -> None:
+    """Give pages back however few are free."""
+    await store._writer.use(lambda connection: connection.executescript(f"PRAGMA incremental_vacuum({STEP})"))
+    await store._checkpoint()
+
+
+async def paused(step: Callable[[], Awaitable[object]]) -> float:
+    """Give the milliseconds that a step takes, and pause after it as retention does."""
+    took = await timed(step)
+    await asyncio.sleep(PAUSES * took)
+    return took * 1000
+
+
+async def timed(work: Callable[[], Awaitable[object]]) -> float:
+    """Give the seconds that something takes."""
+    began = time.monotonic()
+    await work()
+    return time.monotonic() - began
