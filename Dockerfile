@@ -4,7 +4,7 @@ WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY templates templates
-RUN python -m venv /heardback && /heardback/bin/pip install --no-cache-dir .
+RUN python -m venv /heardback && /heardback/bin/pip install --no-cache-dir ".[relay,postgres,nats]"
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data heardback && install -d -o heardback -m 0700 /data

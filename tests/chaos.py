@@ -47,7 +47,10 @@ TROUBLES: Mapping[str, Sequence[Answer | int]] = {
     "breaking": (RESETS, HALF, HANGS),
     "picky": (410, Answer(429, SOON), 410),
 }
-"""What each destination's receiver does, each to one fresh batch; `picky` refuses the poison besides."""
+"""What each destination's receiver does, each to one fresh batch of a round; `picky` refuses the poison besides."""
+ROUND = 20_000
+"""So many requests are at least 40 batches, which is enough for all the troubles of a destination."""
+ROUND_BATCHES = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Script:
 
     def __init__(self, troubles: Sequence[Answer | int], refuses: str, chance: random.Random, among: int) -> None:
         """Spread the troubles among the first so many batches; `refuses` is the poison's recipient, or nothing."""
-        self._troubles = dict(zip(sorted(chance.sample(range(among), len(troubles))), troubles, strict=True))
+        self._troubles = dict(zip(chance.sample(range(among), len(troubles)), troubles, strict=True))
         self._poison = f'"{refuses}"'.encode() if refuses else b""
         self._seen: set[str] = set()
         self.refused: set[str] = set()
@@ -170,9 +173,10 @@ async def live(plan: Plan, folder: Path) -> Findings:
     """Let a plan happen in a folder, until every event is settled; give what was found."""
     findings = Findings()
     began = time.monotonic()
-    chance = random.Random(plan.seed)
+    chance, rounds = random.Random(plan.seed), max(1, plan.requests // ROUND)
     scripts = {
-        name: Script(troubles, POISON if name == "picky" else "", chance, 25) for name, troubles in TROUBLES.items()
+        name: Script([*troubles] * rounds, POISON if name == "picky" else "", chance, ROUND_BATCHES * rounds)
+        for name, troubles in TROUBLES.items()
     }
     async with AsyncExitStack() as stack:
         receivers = {name: await stack.enter_async_context(Receiver(script)) for name, script in scripts.items()}
@@ -247,7 +251,7 @@ def resume(program: Program) -> None:
             program.api("POST", f"/api/destinations/{each['name']}/resume")
 
 
-async def settled(program: Program, within_s: float = 60.0) -> None:
+async def settled(program: Program, within_s: float = 120.0) -> None:
     """Wait until every destination has, or refused, all there is."""
     async with asyncio.timeout(within_s):
         while True:

@@ -15,7 +15,7 @@ import pytest
 
 from heardback.errors import StoreError
 from heardback.events import Record, milliseconds_of, new_id
-from heardback.stores import Batch, Cursor, DeadLetter, Expired, Filter, Store, Stored, Suppression
+from heardback.stores import Batch, Cursor, DeadLetter, Filter, Store, Stored, Suppression
 
 OpenStore = Callable[[], Awaitable[Store]]
 """Opens the same store once more, as another process would."""
@@ -346,61 +346,6 @@ class StoreContract:
         await store.append([click() for _ in range(5)])
         third = (await store.read(0, 3))[-1].position
         assert (await store.waiting(0), await store.waiting(third), await store.waiting(await store.end())) == (5, 2, 0)
-
-    async def test_waiting_counts(self, store: Store) -> None:
-        """What waits is counted rightly also where ids came twice, events were deleted, and there are thousands."""
-        records = [click(NOON + number) for number in range(2_600)]
-        for start in range(0, len(records), 650):
-            await store.append(records[start : start + 650] + records[: start + 10])
-        for before, settled in ((NOON + 900, 400), (NOON + 1_500, 1_000), (NOON + 1_700, 9_999)):
-            await store.expire(before * 1000, settled, None, 2_000)
-            events = await store.read(0, 3_000)
-            last = events[-1].position
-            for position in (0, 1, 399, 400, 999, 1_000, 1_001, 1_499, 1_999, last - 1, last, last + 1):
-                behind = sum(event.position > position for event in events)
-                assert await store.waiting(position) == behind, (before, position)
-
-    async def test_expire(self, store: Store) -> None:
-        """What is old, settled and no dead letter is deleted, in the order of the ids; all else is kept."""
-        late, first, dead, second, unsettled, new = records = [click(NOON + second) for second in (4, 1, 2, 3, 5, 6)]
-        await store.append(records)
-        await store.save(await store.start("main", 0), [DeadLetter("main", dead.event_id, "400", NOON)])
-        settled = (await store.read(0, 6))[3].position
-        before = (NOON + 6) * 1000
-        step = await store.expire(before, settled, None, 2)
-        assert step == Expired(1, dead.event_id)
-        assert await everything(store) == [late, dead, second, unsettled, new]
-        step = await store.expire(before, settled, step.last, 2)
-        assert step == Expired(2, late.event_id)
-        step = await store.expire(before, settled, step.last, 2)
-        assert step == Expired(0, unsettled.event_id)
-        assert await store.expire(before, settled, step.last, 2) == Expired(0, None)
-        assert await everything(store) == [dead, unsettled, new]
-        assert await store.find(Filter()) == (await store.read(0, 9))[::-1]
-        assert await store.get([first.event_id]) == []
-
-    async def test_expire_dead_letters(self, store: Store) -> None:
-        """Old dead letters are deleted, whosever they are, so many at a time, and keep their events no longer."""
-        records = [click(NOON + second) for second in range(4)]
-        await store.append(records)
-        for name in ("main", "other"):
-            dead = [DeadLetter(name, record.event_id, "400", NOON + at) for at, record in enumerate(records)]
-            await store.save(await store.start(name, 0), dead)
-        assert [await store.expire_dead_letters(NOON + 2, limit) for limit in (1, 9, 9)] == [1, 3, 0]
-        assert await store.dead_letter_counts() == {"main": 2, "other": 2}
-        assert (await store.expire((NOON + 9) * 1000, await store.end(), None, 9)).deleted == 2
-        assert await everything(store) == records[2:]
-
-    async def test_shrink(self, store: Store) -> None:
-        """Giving disk space back comes to an end, and costs no event."""
-        await store.append([click(NOON + number, body=bytes(1_000)) for number in range(2_000)])
-        await store.append([last := click(NOON + 9_000)])
-        await store.expire((NOON + 5_000) * 1000, await store.end(), None, 5_000)
-        async with asyncio.timeout(60):
-            while await store.shrink(50):
-                pass
-        assert await everything(store) == [last]
-        assert await store.shrink(50) is False
 
     async def test_closed(self, store: Store, open_store: OpenStore) -> None:
         """What was answered before the store closed is there; after it everything raises StoreError, but closing again."""

@@ -9,9 +9,11 @@ import shutil
 import smtplib
 import ssl
 import subprocess
+from email import message_from_bytes
 from pathlib import Path
 
 import dkim
+import listunsub
 import pytest
 
 from tests.nexthop import NextHop
@@ -52,6 +54,13 @@ def signed_fields(letter: bytes) -> set[str]:
     assert signature
     (fields,) = re.findall(rb"\bh=([^;]*);", signature[1])
     return {each.strip().decode().lower() for each in fields.split(b":")}
+
+
+def faults_of_unsubscribing(letter: bytes) -> list[str]:
+    """Name what would keep a mail service from offering one-click (RFC 8058), as a library that is not ours sees it."""
+    message = message_from_bytes(letter)
+    fields = (message.get_all(name) for name in ("List-Unsubscribe", "List-Unsubscribe-Post"))
+    return [fault.code for fault in listunsub.audit(*fields, dkim_signatures=message.get_all("DKIM-Signature"))]
 
 
 def test_letters_are_signed_after_the_rewrite(tmp_path: Path) -> None:
@@ -101,6 +110,7 @@ def test_postfix_sends_through_the_relay(tmp_path: Path) -> None:
         assert unsubscribe_recipient(letter) == recipient
         assert holds(letter, key)
         assert {"list-unsubscribe", "list-unsubscribe-post"} <= signed_fields(letter)
+        assert faults_of_unsubscribing(letter) == []
     assert len({link for letter in copies.values() for link in re.findall(rb'/c/(\S+)"', letter)}) == 3
 
 

@@ -34,7 +34,7 @@ PRIVATE_KEY = f"whsk_{base64.b64encode(SEED).decode()}"
 PUBLIC_KEY = f"whpk_{base64.b64encode(PUBLIC).decode()}"
 OTHER_PRIVATE_KEY = f"whsk_{base64.b64encode(bytes(32)).decode()}"
 
-NPM = Path(os.environ.get("HEARDBACK_NPM", "none"))
+NPM = Path(os.environ.get("NPM_OF_TESTS", "none"))
 """A folder where npm installed standardwebhooks, as `.ci/run` does."""
 NODE_VERIFIES = """
 const { Webhook } = require("standardwebhooks");
@@ -76,7 +76,7 @@ def npms(secret: str, got: Got) -> None:
 
 needs_npm = pytest.mark.skipif(
     not (shutil.which("node") and (NPM / "node_modules" / "standardwebhooks").is_dir()),
-    reason="HEARDBACK_NPM names no folder with npm's standardwebhooks",
+    reason="NPM_OF_TESTS names no folder with npm's standardwebhooks",
 )
 VERIFIERS = [standard, svixs, pytest.param(npms, marks=needs_npm)]
 Verifier = Callable[[str, Got], None]

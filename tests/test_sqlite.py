@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from uuid import UUID
 
 import aiosqlite
 import pytest
@@ -22,6 +23,7 @@ from heardback.stores.sqlite import SQLiteStore, rows
 from heardback.stores.sqlite.schema import MIGRATIONS, QUERIES, migrate, statements
 from tests.contract import NOON, OpenStore, StoreContract, click, everything, unsubscribe
 from tests.contract_operators import OperatorsContract
+from tests.contract_retention import RetentionContract
 
 
 @pytest.fixture
@@ -59,6 +61,10 @@ def largest_file(size: int) -> Iterator[None]:
 
 class TestSQLiteOperators(OperatorsContract):
     """SQLite keeps what operators are promised."""
+
+
+class TestSQLiteRetention(RetentionContract):
+    """SQLite keeps what retention is promised."""
 
 
 class TestSQLite(StoreContract):
@@ -224,6 +230,20 @@ class TestSchema:
             found = await connection.execute_fetchall("SELECT name FROM sqlite_master WHERE name = 'more'")
             assert list(found) == []
             assert list(await connection.execute_fetchall("PRAGMA user_version")) == [(len(MIGRATIONS),)]
+
+    async def test_dead_letters_from_before(self, path: Path) -> None:
+        """Dead letters that are older than the retrying of them are retried too, in the store's order."""
+        async with aiosqlite.connect(path) as connection:
+            await migrate(connection, MIGRATIONS[:2])
+            for number in (2, 1):
+                event = rows.of_record(replace(click(), event_id=UUID(int=number)))
+                await connection.execute(QUERIES["append_event"], event)
+                await connection.execute("INSERT INTO dead_letters VALUES ('main', ?, '400', 1.0)", event[:1])
+            await connection.commit()
+        store = await SQLiteStore.open(path)
+        assert await store.retry("main") == 2
+        assert [found.record.event_id.int for found in await store.retried("main", 9)] == [2, 1]
+        await store.close()
 
     def test_statements(self) -> None:
         """A script is cut where its statements end, not at every semicolon."""

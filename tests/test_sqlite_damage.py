@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import aiosqlite
@@ -24,6 +25,7 @@ from heardback.stores.sqlite import SQLiteStore, rows
 from heardback.stores.sqlite.file import identity, set_aside
 from heardback.stores.sqlite.schema import QUERIES
 from tests.contract import click, everything
+from tests.test_sqlite_file import as_nobody
 
 APPENDING = """
 import asyncio, sys
@@ -236,6 +238,40 @@ async def test_deleted(path: Path, sides: tuple[str, ...], reads_first: bool, ca
     async with opened(path) as store:
         assert await everything(store) == records
     assert [f"{path} was taken away" in said.getMessage() for said in caplog.records if said.levelno > 30] == [True]
+
+
+@pytest.mark.anyio
+async def test_read_only(caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that lets nothing be written any more is no damage: the file stays, and is written to once it can be."""
+    with TemporaryDirectory() as folder:  # pytest's own folders are closed to others
+        path = Path(folder) / "heardback.db"
+        Path(folder).chmod(0o755)
+        async with opened(path) as store:
+            await store.append([first := click()])
+            for file in Path(folder).iterdir():
+                file.chmod(0o444)
+            with as_nobody():
+                await store._writer._give_up()  # an open file may be written to whatever its mode
+                with pytest.raises(StoreError, match="readonly"):
+                    await store.append([click()])
+            for file in Path(folder).iterdir():
+                file.chmod(0o600)
+            await store.append([second := click()])
+            assert await everything(store) == [first, second]
+        assert asides(path) == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.anyio
+async def test_closed_folder() -> None:
+    """In a folder that may be passed through but not read the file works as anywhere."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o333)
+        with as_nobody():
+            async with opened(Path(folder) / "heardback.db") as store:
+                await store.append([record := click()])
+                assert await everything(store) == [record]
+        Path(folder).chmod(0o700)
 
 
 @pytest.mark.anyio

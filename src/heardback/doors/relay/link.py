@@ -124,10 +124,10 @@ class Link:
 
     async def reset(self) -> None:
         """End a transaction. A connection on which it may still be open is closed."""
-        if (
-            self.alive
-            and not (await self._answer(self._client.execute_command(b"RSET", timeout=self._patience.reset))).accepted
-        ):
+        if not self.alive:
+            return
+        reply = await self._answer(self._client.execute_command(b"RSET", timeout=self._patience.reset))
+        if not reply.accepted:
             self.close()
 
     async def quit(self) -> None:
