@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from heardback.events import Record
-from heardback.retention import DAY_S, EVERY_S, LEASE, Reach, Retention, reach
+from heardback.retention import DAY_S, EVERY_S, LEASE, STEP, Reach, Retention, reach
 from heardback.stores import Cursor, DeadLetter, cursors
 from heardback.stores.sqlite import SQLiteStore
 from tests.contract import NOON, click, everything
@@ -103,12 +103,12 @@ class TestTurn:
     async def test_a_turn_ends_and_another_goes_on(self, tmp_path: Path) -> None:
         """A turn that has taken its time wants another at once, which goes on where it stopped."""
         async with opened(tmp_path) as store:
-            await store.append([click(NOON + number) for number in range(250)])
+            await store.append([click(NOON + number) for number in range(2 * STEP + 5)])
             deleting = retention(store, turn_s=0.0)
             left = []
             while await deleting.turn() == 0:
                 left.append(len(await everything(store)))
-            assert left[:3] == [150, 50, 0]
+            assert left[:3] == [STEP + 5, 5, 0]
 
     async def test_one_at_a_time(self, tmp_path: Path) -> None:
         """While another has the lease nothing is deleted; when that is over, it is."""

@@ -25,7 +25,7 @@ EVERY_S = 60.0
 TURN_S = 4.0
 """How long a turn takes; the lease lasts longer."""
 STEP = 50
-"""How many rows or pages a step is about: some 10 ms on an ordinary disk, whatever the size of the store."""
+"""How many rows or pages a step is about: some milliseconds on an ordinary disk, whatever the size of the store."""
 PAUSES = 4
 """The pause after a step, in times of what it took: at most a fifth of the time is ours."""
 

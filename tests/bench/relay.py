@@ -41,7 +41,7 @@ import asyncio, sys, aiosmtplib
 from aiosmtpd.smtp import SMTP
 class Relay:
     def __init__(self):
-        self.hop = aiosmtplib.SMTP("127.0.0.1", int(sys.argv[2]), start_tls=False)
+        self.hop = aiosmtplib.SMTP(hostname="127.0.0.1", port=int(sys.argv[2]), start_tls=False)
     async def handle_DATA(self, server, session, envelope):
         if not self.hop.is_connected:
             await self.hop.connect()

@@ -152,6 +152,8 @@ def _places(page: Page) -> list[int]:
 
 def slots(text: Text, decisions: Sequence[Decision], pixel: Form | None) -> list[Slot]:
     """Say what changes in a text, and where in its ground: its links as decided, and the pixel."""
+    if text.left:
+        return []  # not even the markers
     is_plain = text.part.content.type == PLAIN
     found = _plain_slots(text.page, decisions) if is_plain else page_slots(text.page, decisions, pixel)
     return [Slot(text.at[start], text.at[end], form, blank) for start, end, form, blank in found]
