@@ -131,7 +131,11 @@ class Journal:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
         if not self.healthy:
-            logger.warning("the store takes events again; %d are waiting in memory", self.in_memory)
+            logger.warning(
+                "the store takes events again; %d are waiting in memory, %d were given up since the start",
+                self.in_memory,
+                self.counts.lost,
+            )
         self.healthy = True
 
     async def _fault(self, chunk: Sequence[Record]) -> StoreError | None:

@@ -206,7 +206,7 @@ class Tracker:
         return letters.Wishes(recipient=recipient, **said)
 
     def _said(self, options: Options) -> Options:
-        """Put what is said of one letter over the defaults; None says nothing. Raises TypeError for what is no option."""
+        """Put what is said of one letter over the defaults; None says nothing. Raises TypeError for no option."""
         if unknown := options.keys() - Options.__annotations__.keys():
             raise TypeError(
                 f"there is no option {min(unknown)!r}; the options are {', '.join(Options.__annotations__)}"
