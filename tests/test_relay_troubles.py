@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import smtplib
-import gc
 import socket
 import threading
 from collections.abc import Callable

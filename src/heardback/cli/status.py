@@ -53,7 +53,8 @@ def line(status: dict[str, Any], kept_from: str) -> str:
         "past retention_days and not deleted" if status["oldest"] and status["oldest"] < kept_from else "",
         "paused" if status["paused"] else "",
         f"last answer {answer['text']} at {answer['at']}" if answer else "no answer yet",
-        f"{status['attempts']} failed attempts, next at {status['next_attempt']}" if status["attempts"] else "",
+        f"{status['attempts']} failed attempts" if status["attempts"] else "",
+        f"next at {status['next_attempt']}" if status["next_attempt"] else "",
         f"{status['dead_letters']} dead letters",
         f"{late} unsubscribes have not reached it for 24 hours" if (late := status["unsubscribes_overdue"]) else "",
     ]
