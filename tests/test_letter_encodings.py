@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.letters import KEYRING, LINK, URL, doors, letter, part, rewritten, says
+from tests.letters import KEYRING, LINK, URL, doors, letter, multi, part, rewritten, says
 
 # Transfer encodings
 
@@ -25,6 +25,38 @@ def test_quoted_printable_is_changed_in_its_links_alone() -> None:
     assert re.sub(rb"'.*'|<img [^>]*>", b"", says(copy, "1"), flags=re.DOTALL) == re.sub(
         rb"'.*'", b"", says(raw, "1"), flags=re.DOTALL
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{'x' * 60}<a href=3D'#' track=\ning=3Doff>{'y' * 60}</a>\n",
+        f"<a href=3D'https://example.com/' tracking=\n=3Doff>{'y' * 74}=\n</a>",
+    ],
+)
+def test_a_marker_on_two_quoted_lines_leaves_no_long_one(body: str) -> None:
+    """What stood on two lines stays on two."""
+    copy = rewritten(letter(part("text/html", body, "Content-Transfer-Encoding: quoted-printable"))).letter
+    assert max(map(len, copy.partition(b"\n\n")[2].split(b"\n"))) <= 76
+    assert says(copy, "1").startswith(
+        quopri.decodestring(body.replace(" track=\ning=3Doff", "").replace(" tracking=\n=3Doff", "")).rstrip(b"\n")
+    )
+
+
+@pytest.mark.parametrize("length", range(74))
+def test_quoted_lines_between_two_changes_have_room_for_a_soft_break(length: int) -> None:
+    """Wherever the text behind a link ends on its line, the pixel after it makes no line of 77."""
+    body = f"<a href=3D'https://example.com/'>{'y' * length}"
+    copy = rewritten(letter(part("text/html", body, "Content-Transfer-Encoding: quoted-printable"))).letter
+    assert max(map(len, copy.partition(b"\n\n")[2].split(b"\n"))) <= 76
+
+
+@pytest.mark.parametrize("end", ["=", "=\n", "x "])
+def test_the_pixel_does_not_touch_a_soft_break_at_the_end(end: str) -> None:
+    """It goes before the "=" that the end of the body cuts off, so that none is shown."""
+    body = multi("mixed", "a", part("text/html", f"text{end}", "Content-Transfer-Encoding: quoted-printable"))
+    copy = rewritten(letter(body)).letter
+    assert re.fullmatch(rb"textx? ?<img [^>]*>", says(copy, "1").replace(b"\n", b""))
 
 
 @pytest.mark.parametrize("width", [72, 60])
@@ -61,6 +93,14 @@ def test_what_cannot_be_decoded_is_left_alone(encoding: str, reason: str) -> Non
     assert result.letter.endswith(LINK.encode())
     assert [link.reason for link in result.links] == [reason]
     assert result.notes == (f"part 1: {reason}",)
+
+
+def test_the_links_of_broken_base64_are_reported() -> None:
+    """Readers pass over what is no base64, a list's footer for one, so their links have their lines too."""
+    body = base64.b64encode(LINK.encode()).decode() + "\n_____\nsent by the list\n"
+    result = rewritten(letter(part("text/html", body, "Content-Transfer-Encoding: base64")))
+    assert result.letter.endswith(body.encode())
+    assert [(link.url, link.reason) for link in result.links] == [("https://example.com/x?a=1", "broken base64")]
 
 
 # Lines

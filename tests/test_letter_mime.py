@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from heardback.errors import BadLetter
 from heardback.letter import mime
 from heardback.letter.headers import read as read_header
 from tests.letters import KEYRING, LINK, PLAIN, RULES, URL, doors, letter, multi, part, rewritten, says
@@ -50,6 +51,36 @@ def test_links_are_counted_over_the_whole_letter() -> None:
     tokens = [KEYRING.read("click", token.decode()) for door, token in URL.findall(result.letter) if door == b"c"]
     assert [token.link for token in tokens] == [0, 1, 2]
     assert [link.part for link in result.links] == ["1", "1", "2"]
+
+
+OFF = "<a href='https://example.com/' tracking='off'>x</a>"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        multi("signed", "a", part("text/html", OFF), part("application/pgp-signature", "x")),
+        part("text/html; charset=x-unheard-of", OFF),
+        part("text/html", OFF, "Content-Transfer-Encoding: x-uuencode"),
+        part("text/html", f"{OFF}-----BEGIN PGP MESSAGE-----"),
+    ],
+)
+def test_no_marker_is_taken_out_of_what_is_left_alone(body: str) -> None:
+    """A signature would break by it; what cannot be read has no place for it."""
+    assert rewritten(letter(body)).letter.endswith(body.partition("\n\n")[2].encode())
+
+
+@pytest.mark.parametrize("line_ending", ["", "\n"])
+def test_nothing_is_put_behind_a_letter_that_ends_in_a_header(line_ending: str) -> None:
+    """A part without a body, for the letter was cut off, gets no pixel: it would stand in the header."""
+    raw = letter(multi("mixed", "a", "").partition("--a")[0] + "--a\nContent-Type: text/html" + line_ending)
+    assert rewritten(raw).letter.endswith(b"--a\nContent-Type: text/html" + line_ending.encode())
+
+
+def test_a_letter_whose_lines_end_in_cr_alone_is_none() -> None:
+    """All of it would be one header field to us, and a letter to others."""
+    with pytest.raises(BadLetter, match="CR alone"):
+        rewritten(letter(part("text/html")).replace(b"\n", b"\r"))
 
 
 def test_what_is_left_alone_is_reported() -> None:

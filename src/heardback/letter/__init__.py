@@ -115,7 +115,9 @@ def read(raw: bytes, rules: Rules) -> Letter:
     header = headers.read(raw, headers.start(raw))
     if not header.fields:
         raise BadLetter("This is no letter: it does not begin with a header.")
-    parts = mime.parts(raw, header) if header.separated or header.end < len(raw) else []
+    if b"\n" not in raw and b"\r" in raw:
+        raise BadLetter("This is no letter: its lines end in CR alone.")
+    parts = mime.parts(raw, header)
     found, notes = texts.read(raw, parts, rules)
     says = said(raw, header)
     return Letter(raw, header, says, found, says.notes + notes)

@@ -143,7 +143,7 @@ class Splitter:
         self.at = header.body
         if says.type.startswith("multipart/"):
             self._open(says, path if parent >= 0 else "", parent)
-        else:
+        elif header.separated or header.end < len(self.raw):  # else the letter ends in this header
             self.running = (path, parent, says, header.body)
 
     def _open(self, says: Content, path: str, parent: int) -> None:

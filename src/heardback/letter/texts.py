@@ -129,10 +129,14 @@ def _opened(body: bytes, encoding: str) -> tuple[bytes, bytes, Callable[[int], i
     if encoding == "quoted-printable":
         quoted = transfer.Quoted(body)
         return quoted.content, body, quoted.at, ""
-    content = transfer.from_base64(body) if encoding == "base64" else body
-    if content is None or encoding not in (*transfer.LITERAL, "base64"):
-        return body, body, _same, "broken base64" if content is None else f"transfer encoding {encoding[:40]!r}"
-    return content, content, _same, ""
+    if encoding == "base64":
+        content = transfer.from_base64(body)
+        if content is None:
+            return transfer.loose_base64(body), body, _same, "broken base64"
+        return content, content, _same, ""
+    if encoding not in transfer.LITERAL:
+        return body, body, _same, f"transfer encoding {encoding[:40]!r}"
+    return body, body, _same, ""
 
 
 def _same(offset: int) -> int:

@@ -24,6 +24,7 @@ OCTETS = {
     for low in "0123456789ABCDEFabcdef"
 }
 UNSAFE = re.compile(rb"[^ -<>-~]")
+NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 
 
 Change = tuple[int, int, bytes]
@@ -51,11 +52,14 @@ class Quoted:
         self.content = b"".join(decoded)
         self._raw_starts = list(accumulate(map(len, encoded), initial=0))
         self._starts = list(accumulate(map(len, decoded), initial=0))
+        bare = raw.rstrip(b" \t")
+        # What is put behind a soft break that the body's end cuts off would be taken for an escape.
+        self._end = len(bare) - 1 if bare.endswith(b"=") else len(raw)
 
     def at(self, offset: int) -> int:
         """Say where the octet at a decoded offset begins in the body."""
         piece = bisect_right(self._starts, offset) - 1
-        return self._raw_starts[piece] + offset - self._starts[piece]
+        return min(self._raw_starts[piece] + offset - self._starts[piece], self._end)
 
 
 def splice_quoted(ground: bytes, changes: Sequence[Change], line_ending: bytes) -> bytes:
@@ -68,7 +72,8 @@ def splice_quoted(ground: bytes, changes: Sequence[Change], line_ending: bytes) 
         column = _column(column, kept)
         written = quoted(data, column, soft)
         column = _column(column, written)
-        if written and column + _rest_of_line(ground, end) > LINE:
+        joined = written or b"\n" in ground[start:end]
+        if joined and column + _rest_of_line(ground, end) >= LINE:  # the next change may need a soft break
             written += soft
             column = 0
         pieces += kept, written
@@ -111,6 +116,17 @@ def from_base64(raw: bytes) -> bytes | None:
         return binascii.a2b_base64(text + b"=" * (-len(text) % 4), strict_mode=True)
     except binascii.Error:
         return None
+
+
+def loose_base64(raw: bytes) -> bytes:
+    """Decode a body that is not base64 throughout as readers do, who pass over what is not (RFC 2045, section 6.8).
+
+    HTML that was never encoded stays as it is.
+    """
+    if raw.lstrip().startswith(b"<"):
+        return raw
+    text = NOT_BASE64.sub(b"", raw)
+    return binascii.a2b_base64(text[: len(text) // 4 * 4])
 
 
 def to_base64(data: bytes, body: bytes, line_ending: bytes) -> bytes:
