@@ -4,6 +4,7 @@ All of it works on attribute values that are decoded already. What the bytes of 
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 import idna
@@ -20,6 +21,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 FORBIDDEN = re.compile(r"[ <>^|]")
 FOREIGN = re.compile(r"[^\x00-\x7f]+")
+NO_LABEL = re.compile('[\x00-\x20"#%/:<>?@\\[\\\\\\]^`{|}\x7f\u200c\u200d]')
+"""What no browser takes in a host, and the joiners, which only some scripts may hold."""
 DIRECTORY = re.compile(r"[^?#]*[/\\]")
 
 PLACEHOLDERS = (("{{", "}}"), ("{%", "%}"), ("*|", "|*"), ("%%", "%%"), ("${", "}"), ("<%", "%>"), ("[[", "]]"))
@@ -131,7 +134,23 @@ def _ascii_authority(authority: str) -> str | None:
     try:
         return idna.encode(host, uts46=True).decode() + colon + port
     except idna.IDNAError:
+        loose = _loose_labels(host)
+    return loose + colon + port if loose else None
+
+
+def _loose_labels(host: str) -> str | None:
+    """A host in A-labels that IDNA 2008 refuses and browsers open, such as one of emoji: mapped by UTS 46 alone."""
+    try:
+        labels = idna.uts46_remap(host, std3_rules=False, transitional=False).split(".")
+    except idna.IDNAError:
         return None
+    if not all(label and _is_label(label) for label in (labels if labels[-1] else labels[:-1])):
+        return None
+    return ".".join(label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in labels)
+
+
+def _is_label(label: str) -> bool:
+    return not (NO_LABEL.search(label) or label[2:4] == "--" or unicodedata.category(label[0])[0] == "M")
 
 
 def _escaped(text: re.Match[str]) -> str:
