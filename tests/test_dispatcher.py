@@ -36,6 +36,27 @@ class TestBatches:
 
         asyncio.run(run())
 
+    def test_while_events_arrive(self, tmp_path: Path) -> None:
+        """A backlog gives way to events that are recorded without end, but does not wait for their end."""
+
+        async def run() -> None:
+            records = clicks(60)
+            async with (
+                Receiver() as receiver,
+                opened(tmp_path) as store,
+                running(store, destination(receiver.url, max_batch=4)) as dispatcher,
+            ):
+                for first in range(0, 60, 4):
+                    await store.append(records[first : first + 4])
+                    dispatcher.wake()
+                async with asyncio.timeout(20):
+                    while len(receiver.ids) < 60:
+                        dispatcher.wake()
+                        await asyncio.sleep(0.001)
+            assert receiver.ids == ids(records)
+
+        asyncio.run(run())
+
     def test_max_bytes(self, tmp_path: Path) -> None:
         """No body of several events is larger than max_bytes; an event that is, travels alone."""
 

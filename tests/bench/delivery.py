@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import resource
 import statistics
 import tempfile
@@ -74,10 +73,15 @@ def measure(events: int) -> dict[str, Any]:
             print(f"{who:<12}{rates[who]:>10.0f} events/s   MB {memory}")
         ratio = rates["dispatcher"] / rates["bare loop"]
         print(f"{events} events, median of {ROUNDS}: {ratio:.2f} of the bare loop")
-        doors = {"door, idle": waits(folder, ""), "door, draining": waits(folder, url)}
-        for who, found in doors.items():
+        doors: dict[str, list[dict[str, Any]]] = {"door, idle": [], "door, draining": []}
+        for number in range(ROUNDS):
+            doors["door, idle"].append(waits(folder, "", number))
+            doors["door, draining"].append(waits(folder, url, number))
+        for who, found in ((who, found) for who, turns in doors.items() for found in turns):
             print(f"{who:<16}p50 {found['p50']:.2f} ms   p99 {found['p99']:.2f} ms   {found['waiting']} events wait")
-    return {"events": events, "rates": rates, "ratio": ratio, "doors": doors}
+        idle, draining = (statistics.median(found["p99"] for found in turns) for turns in doors.values())
+        print(f"p99 while draining, median of {ROUNDS}: {draining / idle:.2f} of the idle door's")
+    return {"events": events, "rates": rates, "ratio": ratio, "doors": doors, "p99_ratio": draining / idle}
 
 
 def apart(work: Callable[..., Coroutine[Any, Any, Any]], *given: object) -> Any:
@@ -195,9 +199,9 @@ def take_everything(tell: Connection) -> None:
     run(serve)
 
 
-def waits(folder: Path, url: str) -> dict[str, Any]:
+def waits(folder: Path, url: str, number: int) -> dict[str, Any]:
     """Give how long readers wait at a real server with a backlog, in ms: delivered to a sink, or, without, to nobody."""
-    name = f"door{os.getpid()}"
+    name = f"door{number}"
     table = (
         f'[[destinations]]\nname = "{name}"\nurl = "{url}"\nsecret = "{SECRET}"\nallow_private = true\n'
         f"max_batch = {BATCH}\nstart = {START.isoformat()}"

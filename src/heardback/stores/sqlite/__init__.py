@@ -151,7 +151,8 @@ class SQLiteStore:
             if dead:
                 await connection.executemany(QUERIES["bury"], [rows.of_dead_letter(letter) for letter in dead])
             if settled:
-                await connection.executemany(QUERIES["unbury"], rows.of_events(cursor.name, settled))
+                event_ids = rows.joined(settled)
+                await connection.execute(QUERIES["unbury"], {"destination": cursor.name, "event_ids": event_ids})
             return replace(cursor, revision=cursor.revision + 1)
 
         return await self._writer.write(work)

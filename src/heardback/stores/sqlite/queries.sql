@@ -167,8 +167,14 @@ VALUES (?1, ?2, ?3, ?4, coalesce((SELECT position FROM events WHERE event_id = ?
 ON CONFLICT (destination, event_id) DO UPDATE SET answer = excluded.answer, at = excluded.at, retried = 0;
 
 -- name: unbury
--- Takes an event out of a destination's dead letters.
-DELETE FROM dead_letters WHERE destination = ? AND event_id = ?;
+-- Takes events out of a destination's dead letters, if it has any: their ids stand in a blob, as for get_events.
+WITH RECURSIVE places (place) AS (
+    SELECT 1 WHERE EXISTS (SELECT 1 FROM dead_letters WHERE destination = :destination)
+    UNION ALL
+    SELECT place + 16 FROM places WHERE place + 16 < length(:event_ids)
+)
+DELETE FROM dead_letters
+WHERE destination = :destination AND event_id IN (SELECT substr(:event_ids, place, 16) FROM places);
 
 -- name: dead_letters
 -- Gives a destination's dead letters behind an event, the oldest event first.

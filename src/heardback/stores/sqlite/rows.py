@@ -162,7 +162,7 @@ def dead_letter(row: Row) -> DeadLetter:
 
 
 def of_events(destination: str, event_ids: Sequence[UUID]) -> list[Row]:
-    """Give what unbury and retry take."""
+    """Give what retry takes."""
     return [(destination, event_id.bytes) for event_id in event_ids]
 
 
