@@ -28,10 +28,10 @@ POLL_S = 1.0
 PASSING_S = 0.25
 """How long new events gather that the destination does not take, so that each of them is not a commit."""
 RENEW_S = 3.0
-GIVE_WAY_S = 20e-6
-"""How long a lane rests for each event of a batch, three times, where others are recorded meanwhile: readers go first.
+GIVE_WAY_S, REST_S = 10e-3, 100e-6
+"""How long a lane rests for each commit of the journal since its last rest; and, at most, for each event of its batch.
 
-Three short turns at the store and the processor, not one long one: a reader waits for one of them at most.
+It rests three times a batch, so that a reader waits for one short turn at store and processor at most (measured).
 """
 
 log = logging.getLogger("heardback.dispatcher")
@@ -62,10 +62,13 @@ class Lane:
         self._types = FORMATS[destination.format].carries.intersection(destination.events)
         self._alarm = Alarm(store, destination)
         self._news = asyncio.Event()
+        self._commits = 0
+        """Of the journal, since the last rest."""
         self._troubled = False
 
     def wake(self) -> None:
         """Say that there are new events."""
+        self._commits += 1
         self._news.set()
 
     async def start(self) -> Cursor:
@@ -155,9 +158,9 @@ class Lane:
             await self._give_way(batch)
 
     async def _give_way(self, batch: Batch) -> None:
-        """Rest where events were recorded since the step began: a backlog must not cost the readers their speed."""
-        if self._news.is_set():
-            await asyncio.sleep(len(batch.event_ids) * GIVE_WAY_S)
+        """Rest, the longer the more was recorded since the last rest: a backlog must not slow the readers down."""
+        commits, self._commits = self._commits, 0
+        await asyncio.sleep(min(commits * GIVE_WAY_S, len(batch.event_ids) * REST_S))
 
     def _takes(self, record: Record) -> bool:
         return record.type in self._types
