@@ -58,16 +58,6 @@ def full_cursor(name: str) -> Cursor:
 class StoreContract:
     """What every store promises."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """Run on asyncio alone."""
-        return "asyncio"
-
-    @pytest.fixture
-    async def store(self, open_store: OpenStore) -> Store:
-        """Give an empty store."""
-        return await open_store()
-
     async def test_append_keeps_order(self, store: Store) -> None:
         """What is appended is read back whole, in the order of the appends and within them, whatever the ids' times."""
         records = [click(NOON + offset) for offset in (5, 3, 9, 1)]

@@ -8,22 +8,12 @@ import pytest
 
 from heardback.events import new_id
 from heardback.stores import DeadLetter, Store, Suppression
-from tests.contract import HOUR, NOON, OpenStore, click, ids, unsubscribe
+from tests.contract import HOUR, NOON, click, ids, unsubscribe
 
 
 @pytest.mark.anyio
 class OperatorsContract:
     """What every store promises to those who retry, replay and suppress by hand."""
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """Run on asyncio alone."""
-        return "asyncio"
-
-    @pytest.fixture
-    async def store(self, open_store: OpenStore) -> Store:
-        """Give an empty store."""
-        return await open_store()
 
     async def test_dead_letters_by_the_page(self, store: Store) -> None:
         """The event of a page's last dead letter asks for the next page."""

@@ -7,22 +7,12 @@ import asyncio
 import pytest
 
 from heardback.stores import DeadLetter, Expired, Filter, Store
-from tests.contract import NOON, OpenStore, click, everything
+from tests.contract import NOON, click, everything
 
 
 @pytest.mark.anyio
 class RetentionContract:
     """What every store promises to retention, and to those who count what waits."""
-
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """Run on asyncio alone."""
-        return "asyncio"
-
-    @pytest.fixture
-    async def store(self, open_store: OpenStore) -> Store:
-        """Give an empty store."""
-        return await open_store()
 
     async def test_waiting_counts(self, store: Store) -> None:
         """What waits is counted rightly also where ids came twice, events were deleted, and there are thousands."""

@@ -24,12 +24,6 @@ from tests.program import Program, command, wait_until
 NOW = NOON + 100 * DAY_S
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio alone."""
-    return "asyncio"
-
-
 def retention(store: SQLiteStore, *readers: str, days: int = 90, holder: str = "a", **more: Any) -> Retention:
     """Make one that lives a hundred days after the first event."""
     return Retention(store, readers, days, holder, **{"clock": lambda: NOW, **more})

@@ -202,11 +202,6 @@ class TestSQLite(StoreContract):
 class TestSchema:
     """The SQL files, and how migrations are applied."""
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """Run on asyncio alone."""
-        return "asyncio"
-
     async def test_forward(self, path: Path) -> None:
         """A file with data gets the migrations that it has not had, each once."""
         store = await SQLiteStore.open(path)

@@ -51,12 +51,6 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """Run on asyncio alone."""
-    return "asyncio"
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Give the name of a database that does not exist."""
     return tmp_path / "heardback.db"
