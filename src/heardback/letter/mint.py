@@ -3,7 +3,7 @@
 Whether an address is too long for its place hangs on the recipient too: that is seen to in letter and in texts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
@@ -11,10 +11,11 @@ from heardback.events import Modes
 from heardback.letter.forms import HOLE, Form
 from heardback.letter.wishes import Rules, Wishes
 from heardback.links import Link
-from heardback.tokens import DOORS, Blank, Kind, Token
+from heardback.tokens import DOORS, HONEYPOT, Blank, Kind, Token
 
 PIXEL = '<img src="{}" width="1" height="1" border="0" alt="" style="border:0;width:1px;height:1px" />'
 AMP_PIXEL = '<amp-img src="{}" width="1" height="1" alt=""></amp-img>'
+HONEYPOT_LINK = '<a href="{}" rel="nofollow" aria-hidden="true" tabindex="-1" style="display:none;mso-hide:all"></a>'
 
 
 class Decision(NamedTuple):
@@ -36,11 +37,19 @@ class Mint:
         self._click = self._token("click")
         self._personal: dict[Kind, Form] = {}
 
-    def pixel(self, html: str = PIXEL) -> Form | None:
-        """Give the pixel's HTML; None where opens are not tracked."""
-        if not self._wishes.opens or self._modes.open == "off":
-            return None
-        return Form(html.format(escape(f"{self._url('open')}.gif")), self._blank("open"))
+    def ends(self, *, amp: bool = False) -> Mapping[str, Form]:
+        """Give the HTML that a text gains where it ends, by name: pixel and honeypot, so far as they are wished.
+
+        The honeypot leads to a page of ours that tells people nothing.
+        """
+        ends: dict[str, Form] = {}
+        if self._wishes.opens and self._modes.open != "off":
+            html = AMP_PIXEL if amp else PIXEL
+            ends["pixel"] = Form(html.format(escape(f"{self._url('open')}.gif")), self._blank("open"))
+        if self._rules.honeypot and not amp and not self._clicks_off():
+            blank = self._rules.keyring.blank_to(self._click, f"{self._base}/robots.txt", HONEYPOT)
+            ends["honeypot"] = Form(HONEYPOT_LINK.format(escape(self._url("click"))), blank)
+        return ends
 
     def one_click(self) -> Form | None:
         """Give the address for the List-Unsubscribe header; None where it is not wished."""

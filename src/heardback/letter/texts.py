@@ -5,6 +5,7 @@ A text whose bytes must stay as they are (signed, unreadable …) is here too, w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from heardback import links
 from heardback.letter import charsets, plain, transfer
@@ -154,12 +155,12 @@ def _places(page: Page) -> list[int]:
     return sorted({place for span in spans for place in span})
 
 
-def slots(text: Text, decisions: Sequence[Decision], pixel: Form | None) -> list[Slot]:
-    """Say what changes in a text, and where in its ground: its links as decided, and the pixel."""
+def slots(text: Text, decisions: Sequence[Decision], ends: Mapping[str, Form]) -> list[Slot]:
+    """Say what changes in a text, and where in its ground: its links as decided, and what its end gains."""
     if text.left:
         return []  # not even the markers
     is_plain = text.part.content.type == PLAIN
-    found = _plain_slots(text.page, decisions) if is_plain else page_slots(text.page, decisions, pixel)
+    found = _plain_slots(text.page, decisions) if is_plain else page_slots(text.page, decisions, ends)
     return [Slot(text.at[start], text.at[end], form, blank) for start, end, form, blank in found]
 
 
@@ -168,14 +169,14 @@ def _plain_slots(page: Page, decisions: Sequence[Decision]) -> list[Slot]:
     return [Slot(link.start, link.end, *decision.address) for link, decision in pairs if decision.address]
 
 
-def page_slots(page: Page, decisions: Sequence[Decision], pixel: Form | None) -> list[Slot]:
+def page_slots(page: Page, decisions: Sequence[Decision], ends: Mapping[str, Form]) -> list[Slot]:
     """Say what changes in an HTML text, and where, in characters."""
     forms = {link.start: form for link, (form, _) in zip(page.links, decisions, strict=True) if form}
     texts = {start: form.text for start, form in forms.items()}
-    edits = links.edits(page, lambda _, link: texts.get(link.start), pixel.text if pixel else "")
-    if pixel:
-        forms[page.pixel_at] = pixel
-    return [Slot(*edit, forms[edit.start].blank if edit.text else None) for edit in edits]
+    edits = links.edits(page, lambda _, link: texts.get(link.start))
+    found = [Slot(*edit, forms[edit.start].blank if edit.text else None) for edit in edits]
+    found += [Slot(page.pixel_at, page.pixel_at, *form) for form in ends.values()]
+    return sorted(found, key=attrgetter("start"))
 
 
 def written(text: Text, slots: Sequence[Slot], recipient: str) -> bytes:
@@ -190,22 +191,22 @@ def written(text: Text, slots: Sequence[Slot], recipient: str) -> bytes:
 
 
 def fitted(
-    text: Text, decisions: Sequence[Decision], pixel: Form | None, size: int
-) -> tuple[Sequence[Decision], Form | None]:
+    text: Text, decisions: Sequence[Decision], ends: Mapping[str, Form], size: int
+) -> tuple[Sequence[Decision], Mapping[str, Form]]:
     """Take back what makes a URL, or a line of a 7bit or 8bit body, too long for a recipient of so many bytes.
 
-    A pixel that does goes on several lines.
+    What goes to the text's end, and does, goes on several lines.
     """
     decisions = within(decisions, size)
     if text.part.content.encoding not in transfer.LITERAL or text.part.content.encoding == "binary":
-        return decisions, pixel
+        return decisions, ends
     lines = Lines(text.ground)
     for link, (address, _) in zip(text.page.links, decisions, strict=True):
         if address and link.purpose != "click":  # what leads to heardback: must change, so it goes first
             lines.take(text.at[link.start], text.at[link.end], address.length(size), must=True)
-    pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, size, text.line_ending) if pixel else None
+    ends = {name: _fitted_end(lines, text, form, size) for name, form in ends.items()}
     pairs = zip(text.page.links, decisions, strict=True)
-    return [_fitted_link(lines, text, link, decision, size) for link, decision in pairs], pixel
+    return [_fitted_link(lines, text, link, decision, size) for link, decision in pairs], ends
 
 
 def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:
@@ -227,8 +228,9 @@ def _fitted_link(lines: Lines, text: Text, link: Link, decision: Decision, size:
     return decision if fits else Decision(None, "line too long")
 
 
-def _fitted_pixel(lines: Lines, at: int, pixel: Form, size: int, line_ending: bytes) -> Form:
-    if lines.take(at, at, pixel.length(size)):
-        return pixel
-    lines.take(at, at, pixel.text.index(" "), must=True)
-    return Form(pixel.text.replace(" ", line_ending.decode()), pixel.blank)
+def _fitted_end(lines: Lines, text: Text, form: Form, size: int) -> Form:
+    at = text.at[text.page.pixel_at]
+    if lines.take(at, at, form.length(size)):
+        return form
+    lines.take(at, at, form.text.index(" "), must=True)
+    return Form(form.text.replace(" ", text.line_ending.decode()), form.blank)

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
+from uuid import UUID
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -24,6 +25,9 @@ Kind = Literal["open", "click", "unsubscribe", "preferences", "site"]
 
 DOORS: Mapping[Kind, str] = {"open": "o", "click": "c", "unsubscribe": "u", "preferences": "p", "site": "e"}
 """The first path segment that a kind is served at."""
+
+HONEYPOT = -1
+"""The `link` of the one that no person sees."""
 
 LONGEST = 16_384
 """Characters of the longest text that is looked at; our own tracked URLs stay under 7,000."""
@@ -48,6 +52,8 @@ class Token:
     additional: Mapping[str, Any] = field(default_factory=dict)
     domain: str = ""
     """The base URL that the token is for, where that is not the server's first."""
+    event_id: UUID | None = None
+    """The click that a site token was handed out at; whoever clicked, and what, stands with that."""
 
 
 class Keyring:
@@ -64,8 +70,8 @@ class Keyring:
     def seal(self, token: Token) -> str:
         """Make a token's text: always the same for the same token and keys.
 
-        An anonymous open or click is sealed without recipient and additional. Raises BadLetter where a field holds
-        what cannot be written: a lone surrogate, an integer of more than 64 bits.
+        An anonymous open, click or site token is sealed without recipient and additional. Raises BadLetter where a
+        field holds what cannot be written: a lone surrogate, an integer of more than 64 bits.
         """
         return self.blank(token).seal(token.recipient)
 
@@ -75,7 +81,7 @@ class Keyring:
 
     def blank_to(self, token: Token, url: str, link: int | None) -> Blank:
         """Prepare a token that leads elsewhere: the links of a letter have the rest in common."""
-        anonymous = token.mode == "anonymous" and token.kind in ("open", "click")
+        anonymous = token.mode == "anonymous" and token.kind in ("open", "click", "site")
         said = _Said(
             token.message_id,
             url,
@@ -85,6 +91,7 @@ class Keyring:
             "" if token.mode == "full" else token.mode,
             {} if anonymous else dict(token.additional),
             token.domain,
+            token.event_id.bytes if token.event_id else b"",
         )
         return Blank(self._boxes[self._first, token.kind], _deflated(_packed(said)), anonymous)
 
@@ -127,6 +134,8 @@ class _Said(msgspec.Struct, array_like=True):
     """Empty for `full`."""
     additional: dict[str, Any] = {}
     domain: str = ""
+    event_id: bytes = b""
+    """Left out where there is none: most tokens stand in letters, where each byte counts."""
 
 
 _DICTIONARY = (
@@ -226,8 +235,9 @@ def _key_id(payload: bytes) -> str:
 
 
 def _packed(said: _Said) -> bytes:
+    fields = msgspec.structs.astuple(said)
     try:
-        return msgspec.msgpack.encode(said, order="deterministic")
+        return msgspec.msgpack.encode(fields if said.event_id else fields[:-1], order="deterministic")
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise BadLetter(f"A token cannot say this: {error}") from error
 
@@ -245,6 +255,7 @@ def _unpacked(kind: Kind, recipient: str, packed: bytes) -> Token:
         said.sent_at,
         said.additional,
         said.domain,
+        UUID(bytes=said.event_id) if said.event_id else None,
     )
 
 
