@@ -35,6 +35,17 @@ class PeopleContract:
         assert await store.release("JANE@example.org", "")
         assert await store.suppressions() == []
 
+    async def test_unsubscribe_anew(self, store: Store) -> None:
+        """Who was let back in and presses the same button within the hour unsubscribes anew; twice is once again."""
+        presses = [unsubscribe(NOON + second) for second in (0, 1, 10, 11, 12)]
+        await store.append(presses[:2])
+        assert await store.release(JANE, "")
+        await store.append(presses[2:4])
+        await store.append(presses[4:])
+        assert await everything(store) == [presses[0], presses[2]]
+        found = await store.suppressed(JANE, "")
+        assert found and found.since == (NOON + 10) * 1000
+
     async def test_consent(self, store: Store, open_store: OpenStore) -> None:
         """What a person said last stands, for every node, until they say something else."""
         assert await store.person(HASH) is None

@@ -122,7 +122,8 @@ CROCT_LEAD = strict(
         **{name: text(50) for name in ("firstName", "lastName", "jobTitle")},
         **{name: text(254) for name in ("email", "alternateEmail")},
         **{name: text(30) for name in ("phone", "alternatePhone")},
-        **{name: text() for name in ("avatar", "companyUrl")},
+        "avatar": text(500),
+        "companyUrl": text(200),
         "birthDate": text(format="date"),
         "gender": {"enum": ["male", "female", "neutral", "unknown"]},
         "company": text(200),
@@ -167,7 +168,7 @@ CROCT = strict(
                         "details": {
                             "type": "object",
                             "maxProperties": 10,
-                            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,299}$"},
+                            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]{0,19}$"},
                             "additionalProperties": {"anyOf": [{"type": "string", "maxLength": 300}, CROCT_NUMBER]},
                         }
                     },

@@ -174,7 +174,7 @@ def test_a_mailto_link_is_there_to_be_clicked(tmp_path: Path, page: Page) -> Non
         assert link.get_attribute("href") == "mailto:shop@example.com?subject=A%20coat"
         assert "shop@example.com" in page.inner_text("main")
         link.click()
-        assert page.inner_text("h1") == "Write an e-mail"
+        assert page.inner_text("h1") == "Write an email"
         assert not any("Content Security Policy" in line for line in said)
         assert [event["name"] for event in program.events(type="site")] == ["click_to_email"]
 

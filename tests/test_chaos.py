@@ -14,7 +14,7 @@ from heardback.events import Clock, Event, Record, new_id
 from heardback.formats.native import record
 from heardback.stores import DeadLetter
 from tests.chaos import Plan, broken, live
-from tests.deliveries import destination, ids, opened, running, until
+from tests.deliveries import destination, ids, judged, opened, running, until
 from tests.receiver import HALF, RESETS, Answer, Receiver
 
 DAY_S = 86_400.0
@@ -72,9 +72,10 @@ def test_clocks_that_jump(seed: int, tmp_path: Path) -> None:
 
 
 def opens(count: int, clock: Clock) -> list[Record]:
-    """Make records of so many opens, recorded when the clock says."""
+    """Make records of so many opens, recorded when the clock says and judged."""
     moments = [clock() for _ in range(count)]
-    return [record(Event("open", new_id(now), int(now * 1000), "a@example.org", "<1@a>")) for now in moments]
+    events = [Event("open", new_id(now), int(now * 1000), "a@example.org", "<1@a>") for now in moments]
+    return [record(event, verdict=judged("human")) for event in events]
 
 
 def once(receiver: Receiver) -> list[str]:

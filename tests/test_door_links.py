@@ -18,6 +18,7 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 from starlette.applications import Starlette
 
+from heardback.consents import Consents
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
 from heardback.doors.tracking import TrackingDoor
@@ -105,9 +106,8 @@ async def test_no_fault_of_ours_keeps_a_reader_waiting(tmp_path: Path) -> None:
     """With a clock that shows no time no event can be made: the pixel, the target and the page are answered."""
     ring = Keyring([KEY])
     store = await SQLiteStore.open(tmp_path / "heardback.db")
-    door = TrackingDoor(
-        ring, Journal(store, 10), Pages(), Hits("key", clock=lambda: math.nan), click_id_hosts=["shop.example"]
-    )
+    hits = Hits("key", Consents(store, "key"), clock=lambda: math.nan)
+    door = TrackingDoor(ring, Journal(store, 10), Pages(), hits, click_id_hosts=["shop.example"])
     transport = httpx.ASGITransport(Starlette(routes=door.routes()))
     async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
         pixel = await client.get(f"/o/{token('open')}")

@@ -177,6 +177,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a name twice": (b'{"name": "x", "name": "y"}', "/name"),
     "a property twice": (b'{"name": "x", "properties": {"b": {"a": 1, "a": 1}}}', "/properties/b/a"),
     "half of a surrogate pair": (b'{"name": "\\ud800"}', "/name"),
+    "NUL": (b'{"name": "a", "properties": {"b": "\\u0000"}}', "/properties/b"),
     "half of one in a property's name": (b'{"name": "x", "properties": {"\\udc00": 1}}', "/properties/?"),
 }  # fmt: skip
 

@@ -296,6 +296,7 @@ class TestSchema:
             pinned = ("main", "msg_1", rows.joined([records[0].event_id]), 1, "application/json", b"[1]", 7)
             await connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)", pinned)
             suppressed = [("Jane@x", "", 5, "<2@x>"), ("jane@x", "", 3, "<1@x>"), ("jane@x", "news", 9, "")]
+            suppressed.append(("JANE@example.org", "", (NOON + 2) * 1000, LETTER))
             await connection.executemany("INSERT INTO suppressions VALUES (?, ?, ?, ?)", suppressed)
             await connection.commit()
         store = await SQLiteStore.open(path)
@@ -304,7 +305,9 @@ class TestSchema:
         assert len(await store.find(Filter(message_id=LETTER, verdicts=("unknown",)))) == 3
         batch = Batch("msg_1", (records[0].event_id,), 1, b"[1]", passed_over=7)
         assert await store.cursor("main") == Cursor("main", 1, batch, holder="me")
-        assert await store.suppressions() == [Suppression("jane@x", "", 3, "<1@x>"), Suppression("jane@x", "news", 9)]
+        pressed = Suppression("JANE@example.org", "", (NOON + 2) * 1000, LETTER)
+        first, second = Suppression("jane@x", "", 3, "<1@x>"), Suppression("jane@x", "news", 9)
+        assert await store.suppressions() == [pressed, first, second]
         await store.append([unsubscribe(NOON + 3, "jane@example.org"), click()])
         assert [each.position for each in await store.read(0, 9)] == [1, 2, 3, 4]
         await store.close()

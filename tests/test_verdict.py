@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heardback.verdict import BY_AGENT, CLASSES, DELIVERY_S, WINDOW_S, Seen, Verdict, judge
+from heardback.verdict import BY_AGENT, CLASSES, DELIVERY_S, WALK, WALK_MS, WINDOW_S, Seen, Verdict, judge
 
 CHROME = {"method": "GET", "agent": "browser", "browser": "chrome windows", "accept": "html"}
 IPHONE = {**CHROME, "browser": "safari iphone"}
@@ -159,6 +159,27 @@ def test_late_readers_may_be_quick(times: list[tuple[int, int]], early: str, lat
     assert set(classes(*(click(at, link, since_sent=DELIVERY_S + 1) for at, link in times))) == {late}
 
 
+@pytest.mark.parametrize("since_sent", [43, DELIVERY_S + 1])
+@pytest.mark.parametrize(
+    ("links", "pause", "cls"),
+    [
+        (WALK + 1, WALK_MS, "machine"),
+        (15, 2_500, "machine"),
+        (WALK, WALK_MS, "human"),
+        (WALK + 1, WALK_MS + 1, "human"),
+    ],
+)
+def test_nobody_walks_through_a_whole_letter(links: int, pause: int, cls: str, since_sent: int) -> None:
+    """Link after link, without ever a rest, is a slow scanner's walk at any hour; some links of it may be a person's."""
+    clicks = [click(link * pause, link, since_sent=since_sent) for link in range(links)]
+    assert set(classes(*clicks)) == {cls}
+
+
+def test_a_walk_is_of_different_links() -> None:
+    """Who clicks a few links again and again is impatient, not a machine."""
+    assert set(classes(*(click(at * WALK_MS, at % 3) for at in range(2 * WALK)))) == {"human"}
+
+
 def test_an_open_and_a_click_are_no_burst() -> None:
     """A mail client loads the pictures only when the reader is about to click."""
     assert classes(opened(0), click(2, 1)) == ["human", "human"]
@@ -204,6 +225,16 @@ def test_the_invisible_link_does_not_mark_others() -> None:
     assert judge(Seen(HOUR + 1_500, "click", IPHONE, 1), [trap]).cls == "machine"
     assert judge(click(WINDOW_S * 1_000 + 1), [trap]) == HUMAN
     assert judge(Seen(HOUR, "open", PROXY), [trap]).cls == "proxy"
+
+
+@pytest.mark.parametrize("agent", ["none", "bare", "http library", "link checker", "crawler"])
+def test_who_falls_into_the_trap_as_a_program_is_no_browser(agent: str) -> None:
+    """A reader's browser a minute after a scanner that does not pose as one is the reader; in one breath, the scanner."""
+    trap = Seen(HOUR, "click", {"method": "GET", "agent": agent, "honeypot": True}, 9)
+    assert judge(click(60_000), [trap]) == HUMAN
+    assert judge(click(1_500), [trap]) == Verdict("machine", ("honeypot nearby",))
+    alike = Seen(HOUR + 60_000, "click", {"method": "GET", "agent": agent}, 1)
+    assert "honeypot nearby" in judge(alike, [trap]).reasons
 
 
 def test_nobodys_neighbours_are_nobodys() -> None:

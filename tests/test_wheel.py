@@ -30,7 +30,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_what_the_program_needs(wheel: Path) -> None:
     """Templates, statements, schemas, the script, the typing marker and the licence are in it; tests are not."""
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"heardback/templates/{path.name}" for path in (ROOT / "templates").iterdir()} <= names
+    assert {
+        f"heardback/{path.relative_to(ROOT)}" for path in (ROOT / "templates").rglob("*") if path.is_file()
+    } <= names
     source = ROOT / "src"
     assert {
         path.relative_to(source).as_posix()

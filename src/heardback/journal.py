@@ -99,7 +99,7 @@ class Journal:
         return next((record for record in waiting if record.event_id == event_id), None)
 
     def forget(self, remains: Callable[[Record], Record | None]) -> None:
-        """Put what a function leaves of each record in its place. What is being appended right now may be durable yet."""
+        """Put what a function leaves of each record in its place. What is being appended may still become durable."""
         self._chunk = left(self._chunk, remains)
         for group in (self._shut, self._open):
             group.records = left(group.records, remains)

@@ -12,7 +12,8 @@ import logging
 import multiprocessing
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,10 +23,12 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
 
+from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
+from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.errors import SettingsError, StoreError
@@ -106,7 +109,9 @@ async def serve(
             dispatcher.wake()
 
         journal = Journal(store, settings.server.memory_events, committed)
-        door = Door(configured(application(settings, store, journal, observer), settings), started)
+        consents = consents_of(settings, store, journal)
+        await consents.look()
+        door = Door(configured(application(settings, store, journal, consents, observer), settings), started)
         await judge.start()
         await dispatcher.start()
         relay = relay_of(settings) if mail else None
@@ -117,6 +122,7 @@ async def serve(
             judging = tasks.create_task(judge.run())
             delivering = tasks.create_task(dispatcher.run())
             deleting = tasks.create_task(retention_of(settings, store).run())
+            learning = tasks.create_task(consents.run())
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
             gc.collect()
             gc.freeze()
@@ -127,6 +133,17 @@ async def serve(
             judging.cancel()
             delivering.cancel()
             deleting.cancel()
+            learning.cancel()
+
+
+def consents_of(settings: Settings, store: Store, journal: Journal) -> Consents:
+    """Make what knows whom a hit must not name; whoever is forgotten goes from the journal's memory too."""
+    key = settings.privacy.hash_key
+
+    def forgotten(people: Set[str]) -> None:
+        journal.forget(partial(remains, people=people, hash_key=key))
+
+    return Consents(store, key, forgotten=forgotten)
 
 
 def retention_of(settings: Settings, store: Store) -> Retention:
@@ -157,6 +174,7 @@ async def checked(settings: Settings) -> None:
     """Open what the workers will open, and close it again. Raises StoreError, SettingsError."""
     well_known(settings)
     observer_of(settings)
+    pages_of(settings)
     async with opened(settings):
         pass
 
@@ -219,22 +237,31 @@ def observer_of(settings: Settings) -> Observer:
         raise SettingsError((f"verdicts.networks: {file} cannot be used ({error}): {fix}",)) from None
 
 
-def application(settings: Settings, store: Store, journal: Journal, observer: Observer) -> Starlette:
+def pages_of(settings: Settings) -> Pages:
+    """Make the pages. Raises SettingsError where an operator's template cannot be shown."""
+    return Pages(Path(settings.pages.templates) if settings.pages.templates else None)
+
+
+def application(
+    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
+) -> Starlette:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
-    hits = Hits(settings.privacy.hash_key, settings.privacy.ip, observer)
+    pages = pages_of(settings)
+    hits = Hits(settings.privacy.hash_key, consents, settings.privacy.ip, settings.privacy.honor_gpc, observer)
     site = SiteDoor(keyring, journal, store, hits)
     public = TrackingDoor(
         keyring,
         journal,
-        Pages(),
+        pages,
         hits,
         halon_secrets=settings.halon.secrets,
         well_known=well_known(settings),
         click_id_hosts=settings.tracking.click_id_hosts,
     )
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site)
-    routes: list[BaseRoute] = [*site.routes(), *public.routes(), *private.routes()]
+    choices = PreferencesDoor(keyring, journal, consents, pages, hits)
+    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents)
+    routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 

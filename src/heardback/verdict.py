@@ -25,6 +25,11 @@ two within half of it, for the pointer has its way to go, and more than SWEEP in
 
 SWEEP = 3
 
+WALK, WALK_MS = 8, 2 * PACE_MS
+"""More different links than so many are a machine's even where as much time lies between two of them: it waits for
+each page, or rests between them. A person who opens a whole letter rests longer at some of it.
+"""
+
 DELIVERY_S = 300
 """Since sending: when mail services fetch for themselves, and most scanners come. A bare agent's request is a service's
 own then: that of its reader comes when the reader does, and finds the picture there already. Later the pace of a
@@ -132,15 +137,21 @@ def _company(seen: Seen, neighbours: Sequence[Seen]) -> Iterator[str]:
         yield "honeypot nearby"
     if followed:
         pace = PACE_MS // 2 if seen.signals.get("since_sent", 0) > DELIVERY_S else PACE_MS
-        runs = _runs(sorted({*followed, *_own_hit(seen)}), pace)
-        if any(_is_burst(run, pace) for run in runs if run[0][0] - pace <= at <= run[-1][0] + pace):
+        hits = sorted({*followed, *_own_hit(seen)})
+        if any(_is_burst(run, pace) for run in _runs_at(at, hits, pace)) or (
+            len(hits) > WALK and any(_links(run) > WALK for run in _runs_at(at, hits, WALK_MS))
+        ):
             yield "burst"
 
 
 def _strangers(one: Seen, other: Seen) -> bool:
-    """Say whether two events are of different browsers, and do not come in one breath as a scanner's many do."""
-    browsers = {one.signals.get("browser"), other.signals.get("browser")}
-    return len(browsers) == 2 and None not in browsers and abs(one.at - other.at) > PACE_MS
+    """Say whether two events are of different makers, and do not come in one breath as a scanner's many do."""
+    return _maker(one) != _maker(other) and abs(one.at - other.at) > PACE_MS
+
+
+def _maker(seen: Seen) -> str:
+    """Give the words for a browser, or for what kind of thing it is that is none."""
+    return str(seen.signals.get("browser") or seen.signals.get("agent", ""))
 
 
 def _follows(seen: Seen) -> bool:
@@ -159,6 +170,11 @@ def _own_hit(seen: Seen) -> list[Hit]:
     return [(seen.at, _target(seen))] if _follows(seen) else []
 
 
+def _runs_at(at: int, hits: Iterable[Hit], pace: int) -> Iterator[list[Hit]]:
+    """Give the runs that a moment lies in, or a pace beside."""
+    return (run for run in _runs(hits, pace) if run[0][0] - pace <= at <= run[-1][0] + pace)
+
+
 def _runs(hits: Iterable[Hit], pace: int) -> list[list[Hit]]:
     """Part hits, in order of time, where longer than a pace nothing came."""
     runs: list[list[Hit]] = []
@@ -172,9 +188,14 @@ def _runs(hits: Iterable[Hit], pace: int) -> list[list[Hit]]:
 
 def _is_burst(run: Sequence[Hit], pace: int) -> bool:
     """Say whether so many different links in so short a time are no person's doing."""
-    links = len({link for _, link in run})
+    links = _links(run)
     if links < 2 or links > SWEEP:
         return links > SWEEP
     if any(link != other and later - at <= pace // 2 for (at, link), (later, other) in pairwise(run)):
         return True
     return any(len({link for later, link in run if 0 <= later - at <= pace}) >= SWEEP for at, _ in run)
+
+
+def _links(run: Iterable[Hit]) -> int:
+    """Count the different links of a run."""
+    return len({link for _, link in run})

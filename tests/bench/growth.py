@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from heardback.dispatcher import overview
 from heardback.events import Record, new_id
 from heardback.retention import DAY_S, PAUSES, STEP
 from heardback.settings import Destination
-from heardback.stores.sqlite import SQLiteStore
+from heardback.stores import Judged, Vicinity
+from heardback.stores.sqlite import SQLiteStore, rows
 from tests.program import Program, command
 from tests.receiver import Receiver
 
@@ -33,11 +35,17 @@ GROUPS, GROUP = 50, 100
 
 FILL = """
 WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :end)
-INSERT INTO events (event_id, type, recipient, message_id, list, body, signals)
-SELECT id_of(n), CASE n % 3 WHEN 0 THEN 'click' ELSE 'open' END, 'reader' || (n * 7919 % 400000) || '@mail.example.org',
-       '<' || hex(n % 30000 * 2654435761) || '@mail.example.com>', '', :body, :signals
-FROM numbers
+INSERT INTO events (event_id, type, recipient, message_id, list, body, signals, recipient_sum, message_id_sum)
+SELECT id_of(n), type, recipient, message_id, '', :body, :signals, checksum(recipient), checksum(message_id)
+FROM (
+    SELECT n, CASE n % 3 WHEN 0 THEN 'click' ELSE 'open' END AS type,
+           'reader' || (n * 7919 % 400000) || '@mail.example.org' AS recipient,
+           '<' || hex(n % 30000 * 2654435761) || '@mail.example.com>' AS message_id
+    FROM numbers
+)
 """
+VERDICT = b'{"class":"human","reasons":["mail client"]}'
+JUDGE = "INSERT INTO verdicts (position, verdict) SELECT position, ? FROM events"
 
 
 def measure(events: int) -> dict[str, Any]:
@@ -61,7 +69,9 @@ async def taken(path: Path) -> dict[str, float]:
     main = Destination("main", "http://localhost/")
     figures["overview of one destination, s"] = await timed(lambda: overview(store, [main]))
     figures |= await appended(store)
+    figures |= await judged(store)
     figures |= await deleted(store)
+    figures |= await forgotten(store)
     await store.close()
     return figures
 
@@ -73,6 +83,7 @@ async def fill(path: Path, events: int) -> None:
     await store.close()
     begin = time.time() - SPAN_S
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.create_function("checksum", 1, rows.checksum, deterministic=True)
         other.create_function("id_of", 1, lambda n: new_id(begin + n * SPAN_S / events).bytes)
         other.executescript(
             "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 100000; PRAGMA cache_size = -1000000"
@@ -86,6 +97,7 @@ async def fill(path: Path, events: int) -> None:
             other.execute(FILL, {**bounds, "body": b"x" * 450, "signals": b" " * 120})
         for _, sql in indexes:
             other.execute(sql)
+        other.execute(JUDGE, (VERDICT,))
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     os.sync()
 
@@ -117,10 +129,28 @@ async def appended(store: SQLiteStore) -> dict[str, float]:
     }
 
 
+async def judged(store: SQLiteStore) -> dict[str, float]:
+    """Look at the neighbours of the newest events and keep their verdicts, in groups, as the judge does."""
+    page = await store.read(await store.end() - GROUPS * GROUP, GROUPS * GROUP)
+    groups = [[stored.record for stored in page[start : start + GROUP]] for start in range(0, len(page), GROUP)]
+    now = int(time.time() * 1000)
+    spent = [time.process_time()]
+    for group in groups:
+        await store.neighbours([Vicinity(each.recipient, each.message_id, now - 300_000, now) for each in group])
+    spent.append(time.process_time())
+    for group in groups:
+        await store.keep([Judged(each.event_id, VERDICT) for each in group])
+    spent.append(time.process_time())
+    each = [(after - before) / len(page) * 1_000_000 for before, after in pairwise(spent)]
+    return dict(zip(("neighbours, CPU an event, µs", "verdict kept, CPU an event, µs"), each, strict=True))
+
+
 def event(number: int) -> Record:
     """Make an event of now."""
     letter = f"<{number * 2654435761 % 30000:x}@mail.example.com>"
-    return Record(new_id(), "open", f"reader{number}@mail.example.org", letter, "", b"x" * 450, b" " * 120)
+    return Record(
+        new_id(), "open", f"reader{number * 7919 % 400_000}@mail.example.org", letter, "", b"x" * 450, b" " * 120
+    )
 
 
 async def deleted(store: SQLiteStore) -> dict[str, float]:
@@ -134,6 +164,12 @@ async def deleted(store: SQLiteStore) -> dict[str, float]:
     # a tenth of the file may stay free: page by page it is given back only behind that
     took = [await paused(lambda: vacuum(store)) for _ in range(STEPS // 10)]
     return figures | {f"giving back {STEP} pages, median ms": statistics.median(took), "longest ms": max(took)}
+
+
+async def forgotten(store: SQLiteStore) -> dict[str, float]:
+    """Forget somebody with a dozen events or so."""
+    took = await timed(lambda: store.forget("reader1@mail.example.org", "0" * 32, time.time()))
+    return {"forgetting somebody, s": took}
 
 
 async def vacuum(store: SQLiteStore) -> None:

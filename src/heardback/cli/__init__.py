@@ -40,6 +40,7 @@ COMMANDS = {
     "test": Command("destinations", "post an empty array to a destination", "_test"),
     "replay": Command("replay", "deliver again what was delivered, or try dead letters again"),
     "dead-letters": Command("dead_letters", "list what a destination refused for good"),
+    "forget": Command("forget", "erase a person"),
     "settings": Command("settings", "show the settings in force", "_settings"),
     "keys": Command("settings", "make a signing key", "_keys"),
 }

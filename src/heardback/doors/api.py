@@ -1,7 +1,7 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-What operators do is in operators, who unsubscribed in suppressions, site events in site; what is asked of a body stands
-in bodies, problems and JSON answers in answers.
+What operators do is in operators, who unsubscribed in suppressions, what people said of being tracked in consents, site
+events in site; what is asked of a body stands in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heardback.consents import Consents
 from heardback.dispatcher import overview
 from heardback.doors import bodies
 from heardback.doors.answers import Endpoint, Problem, as_json, listed
+from heardback.doors.consents import Recipients
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
 from heardback.doors.suppressions import Suppressions
@@ -40,6 +42,7 @@ class ApiDoor:
     store: Store
     configured: Sequence[Destination]
     site: SiteDoor
+    consents: Consents
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -51,7 +54,8 @@ class ApiDoor:
             Route("/api/events/{event_id}", self._guarded(self.event), methods=["GET"]),
             Route("/api/destinations", self._guarded(self.destinations), methods=["GET"]),
             *Operators(self.store, self.configured).routes(self._guarded),
-            *Suppressions(self.store).routes(self._guarded),
+            *Suppressions(self.store, self.consents).routes(self._guarded),
+            *Recipients(self.consents).routes(self._guarded),
             Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
         ]
 

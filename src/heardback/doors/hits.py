@@ -1,6 +1,7 @@
 """A hit on the public door as the record of an event: who asked, with what, less what its mode does not carry.
 
-Which hits make events, and what is answered, is in tracking and site.
+Consents and `Sec-GPC` are asked here, at the moment of the hit, before anything of it is written anywhere. Which hits
+make events, and what is answered, is in tracking, preferences and site.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import orjson
 from starlette.requests import Request
 
 from heardback import privacy
+from heardback.consents import Consents
 from heardback.events import Clock, Event, EventType, Record, new_id
 from heardback.formats import native
 from heardback.signals import Observer
@@ -40,7 +42,9 @@ class Hits:
     """What it takes to make a record of a request."""
 
     hash_key: str
+    consents: Consents
     ip_policy: str = "full"
+    honor_gpc: bool = True
     observer: Observer = field(default_factory=Observer)
     clock: Clock = time.time
 
@@ -49,6 +53,7 @@ class Hits:
     ) -> Record:
         """Make the record of what a request did with a token; its event id is new."""
         now = self.clock()
+        token = self.permitted(token, request.headers)
         ip = request.client.host if request.client else ""
         is_trap = token.link == HONEYPOT
         shown = self.observer.of(request.method, request.headers, ip, token.sent_at, now, is_trap)
@@ -68,3 +73,24 @@ class Hits:
         )
         lowered = privacy.lowered(replace(made, **site), self.hash_key)
         return native.record(lowered, orjson.dumps(shown), site_id=site_id)
+
+    def permitted(self, token: Token, headers: Mapping[str, str]) -> Token:
+        """Give a token with the mode that its hit may have: what the reader wishes now outweighs what it says.
+
+        An unsubscribe and the preferences name their recipient all the same, for they are the recipient's own word.
+        """
+        named_anyway = token.kind in ("unsubscribe", "preferences")
+        if not self.forbidden(token.recipient, token.sent_at, headers):
+            return token
+        return replace(token, mode="identified" if named_anyway else "anonymous")
+
+    def forbidden(self, recipient: str, sent_at: float, headers: Mapping[str, str]) -> bool:
+        """Say whether a reader wishes not to be known: by their consent, or by Global Privacy Control in this hit.
+
+        `recipient` is an address or a keyed hash; `sent_at` in Unix seconds, 0 where nobody knows.
+        """
+        return self.objected(headers) or self.consents.forbids(recipient, sent_at)
+
+    def objected(self, headers: Mapping[str, str]) -> bool:
+        """Say whether a request objects to tracking by Global Privacy Control, which is honoured."""
+        return self.honor_gpc and headers.get("sec-gpc") == "1"

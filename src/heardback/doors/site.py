@@ -25,7 +25,7 @@ from heardback.doors.answers import Problem, as_json
 from heardback.doors.hits import LONGEST_AGENT, Hits
 from heardback.doors.tracking import BODY_WAITS_S, LONGEST_BODY
 from heardback.errors import BadToken, StoreError
-from heardback.events import Event, Record, new_id
+from heardback.events import Event, Record, milliseconds_of, new_id
 from heardback.formats import native
 from heardback.journal import READER_WAITS_S, UNSUBSCRIBE_WAITS_S, Journal, Outcome
 from heardback.stores import EventLog
@@ -116,8 +116,9 @@ class SiteDoor:
         if token.mode == "off":
             return as_json({"event_id": None})
         (found,) = await self._origins([token])
+        origin = self._permitted(found or UNKNOWN, token, 0, request.headers)
         scope = token.event_id.hex if token.event_id else f"{token.recipient}\0{token.message_id}"
-        record = self._made(read.items[0], found or UNKNOWN, scope, self._sender(request, token))
+        record = self._made(read.items[0], origin, scope, self._sender(request, token))
         outcome, (event_id,) = await self._kept([record], READER_WAITS_S)
         if outcome == "lost":
             raise away("try again in a while")
@@ -137,7 +138,10 @@ class SiteDoor:
             if said.event_id and not origins[at]:
                 faults[place(read, at, "event_id")] = "is no event that there is, or is any more"
         refuse(faults)
-        return [origin or UNKNOWN for origin in origins]
+        return [
+            self._permitted(origin or UNKNOWN, token, self._happened(said), {})
+            for origin, token, said in zip(origins, tokens, read.items, strict=True)
+        ]
 
     def _token(self, said: site.Said) -> Token:
         if not said.token:
@@ -146,6 +150,17 @@ class SiteDoor:
         if token.mode == "off":
             raise BadToken
         return token
+
+    def _happened(self, said: site.Said) -> float:
+        """Say when what a server tells of happened, in Unix seconds."""
+        return self.hits.clock() if said.timestamp is None else said.timestamp / 1000
+
+    def _permitted(self, origin: Event, token: Token, happened: float, headers: Mapping[str, str]) -> Event:
+        """Give an origin with what its person allows now; where no letter is known it is as old as what happened."""
+        since = milliseconds_of(token.event_id) / 1000 if token.event_id else token.sent_at or happened
+        if not self.hits.forbidden(origin.recipient, since, headers):
+            return origin
+        return privacy.lowered(replace(origin, mode="anonymous"), self.hits.hash_key)
 
     async def _origins(self, tokens: Sequence[Token]) -> list[Event | None]:
         """Give what the events of tokens come from, with what its mode carries; None where it is not there."""

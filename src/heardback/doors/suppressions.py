@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heardback.consents import Consents
 from heardback.dispatcher.report import iso
 from heardback.doors.answers import HEADERS, Endpoint, Problem, as_json, listed
 from heardback.doors.paging import page_of
@@ -20,9 +21,10 @@ from heardback.stores import People, Suppression
 
 @dataclass(frozen=True, slots=True)
 class Suppressions:
-    """The answers; the list of letters that have none is the empty one."""
+    """The answers; the list of letters that have none is the empty one. Who was forgotten is a keyed hash."""
 
     people: People
+    consents: Consents
     clock: Clock = time.time
 
     def routes(self, guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
@@ -46,7 +48,7 @@ class Suppressions:
 
     async def get(self, request: Request) -> Response:
         """Give one."""
-        found = await self.people.suppressed(*key_of(request))
+        found = await self.consents.suppressed(*key_of(request))
         if found is None:
             raise Problem(404, "No such suppression", "this recipient has not unsubscribed from this list")
         return as_json(shown(found))
@@ -56,12 +58,13 @@ class Suppressions:
         recipient, list_name = key_of(request)
         if "@" not in recipient:
             raise Problem(400, "Bad request", "an address has an @")
-        kept = await self.people.suppress(Suppression(recipient, list_name, int(self.clock() * 1000)))
-        return as_json(shown(kept))
+        there = await self.consents.suppressed(recipient, list_name)
+        new = Suppression(recipient, list_name, int(self.clock() * 1000))
+        return as_json(shown(there or await self.people.suppress(new)))
 
     async def delete(self, request: Request) -> Response:
         """Take a recipient out."""
-        if not await self.people.release(*key_of(request)):
+        if not await self.consents.release(*key_of(request)):
             raise Problem(404, "No such suppression", "this recipient has not unsubscribed from this list")
         return Response(status_code=204, headers=HEADERS)
 

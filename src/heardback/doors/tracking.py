@@ -10,7 +10,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Unpack
 from urllib.parse import unquote
 from uuid import UUID
@@ -22,11 +22,11 @@ from starlette.routing import Route
 from heardback import formats, links
 from heardback.doors.hits import Hits, Site
 from heardback.doors.pages import Pages
-from heardback.errors import BadToken
+from heardback.errors import BadLetter, BadToken
 from heardback.events import EventType
 from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal
 from heardback.links import landing
-from heardback.tokens import Keyring, Kind, Token, halon
+from heardback.tokens import DOORS, Keyring, Kind, Token, halon
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +89,10 @@ class TrackingDoor:
             token = self._read("click", request.path_params["token"])
             target = target_of(token)
         except BadToken:
-            return self.pages.answer("not_found", 404)
+            return self.pages.answer("not_found", 404, request)
         if MAIL_TARGET.match(target):
             await self._noted(token, "site", request, name="click_to_email")
-            return self.pages.answer("mailto", url=target, address=addressee(target))
+            return self.pages.answer("mailto", 200, request, url=target, address=addressee(target))
         click = await self._noted(token, "click", request)
         if click and landing.listed(target, self.click_id_hosts):
             target = landing.told(target, self.keyring.seal(Token("site", event_id=click)))
@@ -103,15 +103,22 @@ class TrackingDoor:
         try:
             token = self._read("unsubscribe", request.path_params["token"])
         except BadToken:
-            return self.pages.answer("not_found", 404)
+            return self.pages.answer("not_found", 404, request)
         if request.method != "POST":
-            return self.pages.answer("unsubscribe", recipient=token.recipient, list=token.list)
-        if not await small(request):
-            return self.pages.answer("too_large", 413)
+            return self.pages.answer("unsubscribe", 200, request, recipient=token.recipient, list=token.list)
+        if await whole(request) is None:
+            return self.pages.answer("too_large", 413, request)
         record = self.hits.record(token, "unsubscribe", request)
         if await self.journal.record(record, UNSUBSCRIBE_WAITS_S) != "durable":
-            return self.pages.answer("unavailable", 503)
-        return self.pages.answer("unsubscribed", recipient=token.recipient, list=token.list)
+            return self.pages.answer("unavailable", 503, request, method="post", choice={})
+        return self.pages.answer(
+            "unsubscribed",
+            200,
+            request,
+            recipient=token.recipient,
+            list=token.list,
+            preferences=self._preferences(token),
+        )
 
     async def healthy(self, _: Request) -> Response:
         """Say that the process answers."""
@@ -142,7 +149,15 @@ class TrackingDoor:
         """Show the page for what is not here; the pixel where a path begins like one but fits no route."""
         if "/o/" in request.url.path and request.method in ("GET", "HEAD"):
             return pixel()
-        return self.pages.answer("not_found", 404)
+        return self.pages.answer("not_found", 404, request)
+
+    def _preferences(self, token: Token) -> str:
+        """Give where a recipient's choices are, seen from a page of theirs; nothing where they cannot be named."""
+        mode = "full" if token.mode == "full" else "identified"
+        try:
+            return f"../{DOORS['preferences']}/{self.keyring.seal(replace(token, kind='preferences', mode=mode))}"
+        except BadLetter:
+            return ""
 
     def _read(self, kind: Kind, text: str) -> Token:
         if "." in text or not self.halon_secrets:
@@ -158,8 +173,8 @@ class TrackingDoor:
             return None
         try:
             record = self.hits.record(token, event, request, **site)
-            if request.method != "HEAD":
-                await self.journal.record(record)
+            if request.method != "HEAD" and await self.journal.record(record) == "lost":
+                return None
         except Exception as error:  # noqa: BLE001  whatever the error, the reader is answered
             logger.error("an event of type %s was not recorded: %s", event, type(error).__name__)
             return None
@@ -198,16 +213,16 @@ def addressee(url: str) -> str:
     return to if to.isprintable() else ""
 
 
-async def small(request: Request) -> bool:
-    """Read a body and forget it; say whether it was at most 16 KiB.
+async def whole(request: Request) -> bytes | None:
+    """Read a body; None where it has more than 16 KiB.
 
-    A body that stops half-way, or is 10 s late, is as good as any: the token decides.
+    Of one that stops half-way, or is 10 s late, what came until then is given.
     """
-    size = 0
+    body = b""
     with contextlib.suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(BODY_WAITS_S):
             async for chunk in request.stream():
-                size += len(chunk)
-                if size > LONGEST_BODY:
-                    return False
-    return True
+                body += chunk
+                if len(body) > LONGEST_BODY:
+                    return None
+    return body

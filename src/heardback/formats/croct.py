@@ -17,12 +17,11 @@ from heardback.formats.native import packed
 
 LONGEST_NAME = 50
 DETAILS, LONGEST_DETAIL = 10, 300
-DETAIL_NAME = re.compile(r"[A-Za-z_]\w{0,299}", re.ASCII)
+DETAIL_NAME = re.compile(r"[A-Za-z_]\w{0,19}", re.ASCII)
 CUSTOM, LONGEST_CUSTOM = 10, 100
 CUSTOM_NAME = re.compile(r"\w{1,20}", re.ASCII)
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 GENDERS = ("male", "female", "neutral", "unknown")
-LONGEST_URL = 2_000
 LEAD = {
     "firstName": 50,
     "lastName": 50,
@@ -30,9 +29,9 @@ LEAD = {
     "alternateEmail": 254,
     "phone": 30,
     "alternatePhone": 30,
-    "avatar": LONGEST_URL,
+    "avatar": 500,
     "company": 200,
-    "companyUrl": LONGEST_URL,
+    "companyUrl": 200,
     "jobTitle": 50,
 }
 ADDRESS = {"street": 100, "district": 100, "city": 100, "region": 100, "country": 100, "postalCode": 20}

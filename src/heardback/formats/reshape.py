@@ -22,6 +22,8 @@ PLACE = {"country": "country", "region": "region", "city": "city", "street": "st
 NO_CURRENCY = "XXX"
 """ISO 4217's own code where there is none; the receiver wants one."""
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+EXTENSION = re.compile(r"(?<=[0-9])\W*([#;,]|[^\W0-9]).*", re.DOTALL)
+"""`ext. 12`, `x12`, `#12` behind a number: E.164 has none, and with its digits the number would be somebody else's."""
 
 
 def encode(records: Sequence[Record], terms: Terms) -> Encoded:
@@ -97,7 +99,7 @@ def email(lead: Mapping[str, Any]) -> str:
 
 def phone(words: str) -> str:
     """Write a phone number as E.164 has it; empty where its country is not said, for then it is nobody's."""
-    number = re.sub(r"^00", "+", re.sub(r"\(0\)|[^0-9+]", "", words))
+    number = re.sub(r"^00", "+", re.sub(r"\(0\)|[^0-9+]", "", EXTENSION.sub("", words)))
     return number if E164.fullmatch(number) else ""
 
 

@@ -37,7 +37,7 @@ def body(record: Record, terms: Terms) -> dict[str, Any]:
     """Say an event in Sure Send's words."""
     event = said(record)
     return {
-        "type": TYPES.get(record.type) or snake_case(event["name"]),
+        "type": TYPES.get(record.type) or named(event["name"]),
         **person(event, terms),
         "occurredAt": moment(int(event["timestamp"])),
         "message": message(event),
@@ -97,6 +97,12 @@ def metadata(record: Record, event: Mapping[str, Any]) -> dict[str, Any]:
             ),
         }
     )
+
+
+def named(name: str) -> str:
+    """Give the type of a site event; never one of a letter's own, for any browser may name its events."""
+    made = snake_case(name)
+    return f"site_{made}" if made in TYPES.values() else made
 
 
 def snake_case(name: str) -> str:

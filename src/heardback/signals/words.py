@@ -25,15 +25,16 @@ MAIL_PROXY = any_of(
 
 MAIL_CLIENT = any_of(
     r"""
-    airmail aqua\s?mail balsa[/\s] barca(?:pro)?/ becky! betterbird bluemail canary\s?mail claws[\s-]?mail davdroid
-    edison\s?mail email/\d em\s?client entourage eudora \bevolution/ fairemail fastmail/ foxmail geary \bgmail/
-    groupwise gyazmail hcl\snotes hey[-\s]?mail hiri/ ibm\snotes incredimail k-9\s?mail kmail kontact lotus-?notes
-    macoutlook ^mail/\d lanikai/ mailbird maildroid mail\s?master mailmate mailplane mailsmith mailspring mailwise
-    microsoft\soffice/\d\S*\s\(.*outlook mail/v?\d mimestream missive/ mobilemail/ ms-office msoffice\s\d mutt/
-    mymail/ newton\s?mail ninemail \boutlook\b pegasus\smail penelope/ polymail postbox proton\s?mail
-    rambler[-\s]?mail roundcube samsungemail seamonkey shredder/ spark/\d sparrow/ spicebird superhuman sylpheed
-    the\sbat! thunderbird trojita tutanota typeapp windows[-\s]live[-\s]mail windows\smail windowsmail
-    yahoo!?\s?mail(?!.*proxy) yahoomobile(?:mail|messenger)? zimbra
+    airmail ^alpine/ aqua\s?mail balsa[/\s] barca(?:pro)?/ becky! betterbird bluemail canary\s?mail ^canary/
+    claws[\s-]?mail dataaccessd davdroid edison\s?mail \bemail/\d em\s?client entourage eudora \bevolution/ fairemail
+    fastmail/ foxmail geary \bgmail/ ^gnus/ groupwise gyazmail hcl\snotes hey[-\s]?mail hiri/ ibm\snotes incredimail
+    k-9\s?mail kmail kontact lotus-?notes macoutlook ^mail/\d lanikai/ mailbird maildroid mail\s?master mailmate
+    mailplane mailsmith mailspring mailwise microsoft\soffice/\d\S*\s\(.*(?:outlook|\bmapi\b) (?<!rss2e)mail/v?\d
+    mimestream missive/ mobilemail/ ms-office msoffice\s\d mutt/ mymail/ newton\s?mail ^nine/\d ninemail \boutlook\b
+    pegasus\smail penelope/ polymail postbox proton\s?mail rambler[-\s]?mail roundcube samsungemail seamonkey
+    shredder/ spark/\d sparrow/ spicebird superhuman sylpheed the\sbat! thunderbird trojita tutanota typeapp
+    windows[-\s]live[-\s]mail windows\smail windowsmail yahoo!?\s?mail(?!.*proxy) yahoomobile(?:mail|messenger)?
+    zimbra
     """
 )
 """What people read mail with. Office fetches the pictures of Outlook under its own name."""
@@ -90,8 +91,8 @@ BOT_WORD = any_of(
 
 PLATFORM = any_of(
     r"""
-    aix alcatel amiga android atari bada bb10 beos blackberry brew bsd cldc cros darwin directfb docomo dolfin
-    dragonfly dreamcast fuchsia gecko/\d haiku harmonyos hbbtv hp-ux hpwos htc huawei inferno ios ipad iphone ipod
+    aix alcatel amiga android atari bada bb10 beos blackberry bravia brew bsd cldc cros darwin directfb docomo dolfin
+    dragonfly dreamcast dtv; fuchsia gecko/\d haiku harmonyos hbbtv hp-ux hpwos htc huawei inferno ios ipad iphone ipod
     irix j2me \bjava; jolla juc kaios kddi kindle konqueror lenovo \blg lge linux macintosh mac\s?os mac_p maemo
     meego midp mobile morphos mot- msie netfront netpositive netscape nintendo nokia obigo openharmony openvms
     opera\sm os/2 osf1 palm philips plan\s?9 playbook playstation psp qnx reactos rim\s risc\s?os s40 s60 sagem
@@ -105,7 +106,7 @@ PLATFORM = any_of(
 OLD_BROWSER = any_of(
     r"""
     amaya\b amigavoyager\b arachne\b aweb\b browsh\b bunjalloo\b contiki\b cyberdog\b democracy\b dillo\b doris\b
-    edbrowse\b elinks\b emacs-w3\b enigma\sbrowser\b galaxy\b hotjava\b ibrowse\b icab\b ice\sbrowser\b
+    edbrowse\b elinks\b emacs-w3m?\b enigma\sbrowser\b galaxy\b hotjava\b ibrowse\b icab\b ice\sbrowser\b
     internet\sexplorer\b links\s\( lynx\b microsoft\sinternet\sexplorer\b miro\b mosaic\b msie\b ncsa[_\s]mosaic\b
     netpositive\b netsurf\b omniweb\b quicktime\b retawq\b safari\b sunrise\b uzbl\b voyager\b w3m\b
     """
@@ -114,13 +115,14 @@ OLD_BROWSER = any_of(
 
 DEVICE_HEAD = any_of(
     r"""
-    acer\b alcatel amoi android\b asus audiovox benq bird\b blackberry boxee cdm\b compal coolpad dell\s docomo
-    dopod ericsson fly\b gionee haier\b hbbtv/ helio\b hp\sipaq htc huawei i-mate infinix inq\b jbrowser j-phone
-    juc\b karbonn kddi kindle kwc- kyocera lava\b lenovo lge lg[-/eu] maxon meizu meridian\b micromax mitsu mot-
-    motorola nec- nettv/ nexian nokia novarra o2\b opera\smini oppo opwv- palm panasonic pantech pg- philips
-    polaris/ portalmmm qtek roku/ sagem samsung sanyo sec- sendo sharp sie- siemens skyfire softbank sony
-    sonyericsson spice\b sprint\b spv\b tcl tecno telit telson tianyu toshiba treo tsm\b uc\s?browser ucweb vivo\b
-    vodafone vx\d wap\b windows\sphone xda xiaomi yulong zte
+    acer\b alcatel amoi android\b appletv asus audiovox benq bird(?:\b|_) blackberry boxee cdm\b celkon compal coolpad
+    danger\shiptop dell\s docomo dopod ericsson fly\b gionee haier\b hbbtv/ helio\b hisense hp\sipaq htc huawei
+    i-mate i-mobile infinix inq\b intex jbrowser j-phone juc\b k-touch karbonn kddi kindle kwc- kyocera lava\b lenovo
+    lge lg[-/eu] maxon meizu meridian\b micromax mitsu mobilephone mot- motorola nec- nettv/ nexian nintendo nokia
+    novarra o2\b opera\smini oppo opwv- palm panasonic pantech pg- philips playstation polaris/ portalmmm
+    psp\s\(playstation qtcarbrowser qtek roku sagem samsung sanyo s[cp]h- sec- sendo sharp sie- siemens skyfire softbank
+    sony sonyericsson spice\b sprint\b spv\b t-mobile tcl tecno telit telson tianyu toshiba treo tsm\b uc\s?browser
+    ucweb videocon vivo(?:\b|_) vodafone vx\d wap\b webtv windows\sphone xbox xda xiaomi yulong zte
     """
 )
 """How telephones and television sets begin, which do not begin with Mozilla."""
@@ -135,7 +137,8 @@ TELEPHONE = any_of(
 
 APPLICATION = any_of(
     r"""
-    android\s\d applecoremedia cfnetwork/ ^com\. ^dalvik/ ;\sios\s\d \((?:iphone|ipad|ipod|ios)[;,\s] itunes[-/]
+    \bandroid[\s/(]{1,2}\d applecoremedia cfnetwork/ ^com\. ^dalvik/ ;\sios\s\d \((?:iphone|ipad|ipod|ios)[;,\s\d]
+    itunes[-/]
     """
 )
 """An app that fetches for itself, or the system for it."""

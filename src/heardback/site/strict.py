@@ -16,7 +16,7 @@ LARGEST_INTEGER = 2**64 - 1
 SMALLEST_INTEGER = -(2**63)
 
 TOO_DEEP = "is nested too deeply"
-HALF = "holds half of a surrogate pair"
+HALF = "holds half of a surrogate pair, or NUL"
 
 
 class NotJson(Exception):
@@ -83,7 +83,7 @@ def _cleaned_members(
 
 
 def _text(value: str, faults: dict[str, str], place: str, why: str) -> str:
-    good = value if value.isascii() else value.encode(errors="replace").decode()
+    good = (value if value.isascii() else value.encode(errors="replace").decode()).replace("\0", "?")
     if good != value:
         faults.setdefault(place, why)
     return good

@@ -17,6 +17,7 @@ from heardback.events import Record
 NEWEST_AT_MOST = 1_000
 OVERDUE_AT_MOST = 1_000
 NEIGHBOURS_AT_MOST = 200
+"""How many events of a recipient are looked at for a vicinity: a flood of them must not cost its square."""
 LARGEST_BATCH = 10_000
 
 
@@ -52,6 +53,7 @@ class Vicinity:
     """Where an event's neighbours are: the same letter, the same recipient, recorded within two times."""
 
     recipient: str
+    """In any case of its letters."""
     message_id: str
     since: int
     """Unix milliseconds; the first that counts."""
@@ -171,7 +173,7 @@ class Person:
     forgotten: float = 0.0
     """When they were forgotten, in Unix seconds; 0 where they were not. Letters sent before do not name them again."""
     change: int = 0
-    """Counts the changes to people: the store gives the next number at each."""
+    """Grows with every change to anybody: the store gives a higher number at each, also in place of a lost store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +195,9 @@ class EventLog(Protocol):
         """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event.
 
         An unsubscribe stands among the suppressions in the same commit. One of the same recipient, list and letter
-        within an hour of the last is the same press of the button: it is not appended again. Raises StoreError, after
-        which nothing of it was appended or all of it was, and the same call may be made again.
+        within an hour of the last is the same press of the button, unless the recipient was released in between: it is
+        not appended again. Raises StoreError, after which nothing of it was appended or all of it was, and the same
+        call may be made again.
         """
 
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
@@ -213,13 +216,19 @@ class EventLog(Protocol):
         """Give the events that have these site ids, where there are such."""
 
     async def neighbours(self, vicinities: Sequence[Vicinity]) -> list[list[Stored]]:
-        """Give what stands in each vicinity, oldest first; nothing where it has no recipient."""
+        """Give what stands in each vicinity, in the store's order; nothing where it has no recipient.
+
+        Of the recipient's events between the two times, whatever their letters, the newest NEIGHBOURS_AT_MOST count.
+        """
 
     async def keep(self, judged: Sequence[Judged]) -> None:
         """Keep the verdicts that events are delivered with; one who has one already keeps that."""
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
-        """Keep later verdicts and append the verdict events that tell of them, in one commit."""
+        """Keep later verdicts and append the verdict events that tell of them, in one commit.
+
+        About an event that is not there any more nothing is told.
+        """
 
     async def end(self) -> int:
         """Give the position of the newest event; 0 where there is none yet."""
@@ -284,7 +293,7 @@ class Deliveries(Protocol):
 
 
 class People(Protocol):
-    """What people have asked for."""
+    """What people have asked for. A recipient is the same in any case of their (ASCII) letters."""
 
     async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
         """Give the suppression of a recipient (or of the keyed hash of one who was forgotten) in a list, if any."""
@@ -314,7 +323,8 @@ class People(Protocol):
 
         `recipient` is meant in any case of its letters, `person` is its keyed hash, under which pseudonymous events
         stand and the suppressions are kept from now on. Whoever has a batch in flight finds that it is no longer
-        theirs. Nothing of it is left in a file when this returns: deleted bytes are overwritten, logs truncated.
+        theirs. Nothing of it is left in a file when this returns: deleted bytes are overwritten, logs truncated. Where
+        that has to wait for too long it raises StoreError, though all is erased: the same call ends the job.
         """
 
 

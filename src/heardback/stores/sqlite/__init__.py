@@ -1,7 +1,7 @@
 """The store in one SQLite file, which several processes may have open at once.
 
-The statements are in queries.sql and migrations/, rows in rows, opening and failing in connection, the file
-itself in file. What each method promises is said in heardback.stores.
+The statements are in queries.sql and migrations/, writes of several in transactions and erasure, rows in rows,
+opening and failing in connection, the file itself in file. What each method promises is said in heardback.stores.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from heardback.stores.sqlite.schema import QUERIES
 
 AT_ONCE = 100
 """How many are asked for in one statement: SQLite takes long lists of values slowly, and has a bound on them."""
-LOG_WAIT_S, LOG_PAUSE_S = 5.0, 0.05
-"""How long it is tried to cut off a log that somebody uses, and the pause between."""
-MADE_ANEW = 65_536
-"""How many pages a file may have to be made anew where somebody is forgotten: of 256 MiB, in a second."""
+LOG_PAUSE_S = 0.05
+"""The pause between two attempts at cutting off a log that somebody uses."""
+MADE_ANEW = 32_768
+"""How many pages a file may have to be made anew where somebody is forgotten: of 128 MiB, which takes half a second."""
 SPARE = 0.1
 """How much of the file may be free, for what is written next; more is given back to the disk."""
 
@@ -55,6 +55,7 @@ class SQLiteStore:
         """Open nothing yet; see `open`."""
         self._writer = Connection(path, self._for_writing, busy_s, mend=mend)
         self._reader = Connection(path, for_reading, busy_s, mend=mend, after=self._writer)
+        self._busy_s = busy_s
         self._cursors: set[str] = set()
         """The names of the cursors that are used here."""
 
@@ -260,13 +261,16 @@ class SQLiteStore:
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person from the file and its log.
 
-        Raises StoreError also where all is erased, but somebody uses the log for so long that it is not cut off yet:
+        Raises StoreError also where all is erased, but another process keeps us from overwriting what is left of it:
         the same call ends the job. What was set aside as damaged (`NAME.corrupt-TIME`) is out of reach.
         """
         forgotten = await self._writer.write(lambda each: erasure.forget(each, recipient, person, now))
-        if (await self._pages())[0] <= MADE_ANEW:
-            await self._writer.use(erasure.make_anew)
-        await self._cut_log()
+        try:
+            if (await self._pages())[0] <= MADE_ANEW:
+                await self._writer.use(erasure.make_anew)
+            await self._cut_log()
+        except StoreError as error:
+            raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
         return forgotten
 
     async def _for_writing(self, connection: aiosqlite.Connection) -> None:
@@ -282,10 +286,10 @@ class SQLiteStore:
 
     async def _cut_log(self) -> None:
         """Cut the write-ahead log off, once whoever reads an old state of the file is done; or raise StoreError."""
-        end = time.monotonic() + LOG_WAIT_S
+        end = time.monotonic() + self._busy_s
         while not await self._empty_log():
             if time.monotonic() > end:
-                raise StoreError("it is erased, but its traces are in the log, which is in use: ask for it again")
+                raise StoreError("another process keeps the log in use")
             await asyncio.sleep(LOG_PAUSE_S)
 
     async def _empty_log(self) -> bool:

@@ -1,6 +1,6 @@
-"""Erasing a person: what is deleted in one transaction, and getting the bytes out of the write-ahead log as well.
+"""Erasing a person: what is deleted and written over in one transaction, and making the file anew.
 
-What the promise is stands in heardback.stores.
+What is promised is in heardback.stores; cutting the write-ahead log off is in the package's own module.
 """
 
 from __future__ import annotations
