@@ -11,7 +11,7 @@ from heardback.events import Modes
 from heardback.letter.forms import HOLE, Form
 from heardback.letter.wishes import Rules, Wishes
 from heardback.links import Link
-from heardback.tokens import DOORS, Blank, Kind, Token
+from heardback.tokens import DOORS, Blank, Kind, Stem, Token
 
 PIXEL = '<img src="{}" width="1" height="1" border="0" alt="" style="border:0;width:1px;height:1px" />'
 AMP_PIXEL = '<amp-img src="{}" width="1" height="1" alt=""></amp-img>'
@@ -33,7 +33,6 @@ class Mint:
         self._wishes = wishes
         self._modes = Modes.parse(wishes.mode)
         self._base = rules.base_url.rstrip("/")
-        self._click = self._token("click")
         self._personal: dict[Kind, Form] = {}
 
     def pixel(self, html: str = PIXEL) -> Form | None:
@@ -55,14 +54,15 @@ class Mint:
     def decide(self, links: Sequence[Link], first: int = 0) -> list[Decision]:
         """Decide about the links of one text, of which the first has the index `first` in the letter."""
         off, url = self._clicks_off(), self._url("click")
-        return [self._decision(link, index, url, off) for index, link in enumerate(links, first)]
+        stem = self._rules.keyring.stem(self._token("click"))
+        return [self._decision(link, index, url, off, stem) for index, link in enumerate(links, first)]
 
     def _clicks_off(self) -> str:
         if self._modes.click == "off":
             return "mode off"
         return "" if self._wishes.clicks else "clicks off"
 
-    def _decision(self, link: Link, index: int, url: str, off: str) -> Decision:
+    def _decision(self, link: Link, index: int, url: str, off: str, stem: Stem) -> Decision:
         if not link.tracked:
             return Decision(None, link.reason)
         if link.purpose == "unsubscribe":
@@ -71,7 +71,7 @@ class Mint:
             return Decision(self.personal("preferences"))
         if off:
             return Decision(None, off)
-        return Decision(Form(url, self._rules.keyring.blank_to(self._click, link.url, index)))
+        return Decision(Form(url, stem.blank(link.url, index)))
 
     def _url(self, kind: Kind) -> str:
         return f"{self._base}/{DOORS[kind]}/{HOLE}"

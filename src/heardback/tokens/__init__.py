@@ -72,22 +72,11 @@ class Keyring:
 
     def blank(self, token: Token) -> Blank:
         """Prepare a token for many recipients; its own is passed over. Raises BadLetter, as `seal` does."""
-        return self.blank_to(token, token.url, token.link)
+        return self.stem(token).blank(token.url, token.link)
 
-    def blank_to(self, token: Token, url: str, link: int | None) -> Blank:
-        """Prepare a token that leads elsewhere: the links of a letter have the rest in common."""
-        anonymous = token.mode == "anonymous" and token.kind in ("open", "click")
-        said = _Said(
-            token.message_id,
-            url,
-            link,
-            token.sent_at,
-            token.list,
-            "" if token.mode == "full" else token.mode,
-            {} if anonymous else dict(token.additional),
-            token.domain,
-        )
-        return Blank(self._boxes[self._first, token.kind], _deflated(_packed(said)), anonymous)
+    def stem(self, token: Token) -> Stem:
+        """Prepare tokens that lead to different places; its own is passed over. Raises BadLetter, as `seal` does."""
+        return Stem(self._boxes[self._first, token.kind], token)
 
     def read(self, kind: Kind, text: str) -> Token:
         """Say what a text says, if one of our keys sealed it for this kind. Raises BadToken alone, on any text."""
@@ -209,6 +198,35 @@ class _Box:
             raise BadToken from error
 
 
+class Stem:
+    """What the tokens of a letter's links have in common. Made by `Keyring.stem`."""
+
+    def __init__(self, box: _Box, token: Token) -> None:
+        self._box = box
+        self._anonymous = token.mode == "anonymous" and token.kind in ("open", "click")
+        self._message_id = token.message_id
+        self._rest = (
+            token.sent_at,
+            token.list,
+            "" if token.mode == "full" else token.mode,
+            {} if self._anonymous else dict(token.additional),
+            token.domain,
+        )
+        # What all begin with is a block of its own in the deflated stream, so that it is deflated once a letter:
+        # a link takes 5.6 µs where the whole took 7.9, and a token gets 1 or 2 characters longer (measured).
+        begin = _packed(_Said(token.message_id))[: 1 + len(_packed(token.message_id))]
+        self._begin = len(begin)
+        self._deflate = _deflate()
+        self._deflated = self._deflate.compress(begin) + self._deflate.flush(zlib.Z_BLOCK)
+
+    def blank(self, url: str, link: int | None) -> Blank:
+        """Prepare the token that leads there for many recipients. Raises BadLetter, as `Keyring.seal` does."""
+        deflate = self._deflate.copy()
+        packed = _packed(_Said(self._message_id, url, link, *self._rest))
+        deflated = self._deflated + deflate.compress(packed[self._begin :]) + deflate.flush()
+        return Blank(self._box, deflated, self._anonymous)
+
+
 class Blank(NamedTuple):
     """A token with all that is the same for every recipient of a letter. Made by `Keyring.blank`."""
 
@@ -252,7 +270,7 @@ def _key_id(payload: bytes) -> str:
     return payload[2 : 3 + (payload[1] & _LENGTH)].decode("ascii")
 
 
-def _packed(said: _Said) -> bytes:
+def _packed(said: _Said | str) -> bytes:
     try:
         return msgspec.msgpack.encode(said, order="deterministic")
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -275,10 +293,9 @@ def _unpacked(kind: Kind, recipient: str, packed: bytes) -> Token:
     )
 
 
-def _deflated(packed: bytes) -> bytes:
+def _deflate() -> zlib._Compress:
     # A window of 1 KiB and little memory: zlib's default would spend ten times as long on clearing its tables.
-    deflate = zlib.compressobj(6, zlib.DEFLATED, -10, 2, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
-    return deflate.compress(packed) + deflate.flush()
+    return zlib.compressobj(6, zlib.DEFLATED, -10, 2, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
 
 
 def _inflated(body: bytes) -> tuple[bytes, bytes]:
