@@ -12,15 +12,12 @@ from typing import NamedTuple
 
 from heardback.links.attributes import SPACE, Attribute, attributes
 from heardback.links.entities import decode
-from heardback.links.targets import WHITE_SPACE, cleaned, ours, resolve, target
+from heardback.links.targets import WHITE_SPACE, cleaned, is_ordinary, ours, resolve, target
 from heardback.links.tokenizer import Tag, tags
 
 PURPOSES = {"heardback:unsubscribe": "unsubscribe", "heardback:preferences": "preferences"}
 LINKS = frozenset(("a", "area"))
 OUTLOOK_LINKS = LINKS | {"v:roundrect", "v:rect", "v:shape", "v:oval"}
-PLAIN_ATTRIBUTE = rf"[{SPACE}]++(?!href|tracking)[a-z-]++=\"[^\"]*+\""
-PLAIN_LINK = re.compile(rf"(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]++href=\"([^\"]*+)\"(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]*+/?>")
-"""What follows the name in most links, for which one look is enough: half the time of going through (measured)."""
 CONDITION = re.compile(r"\[if\b([^\]>]*)\]>", re.IGNORECASE)
 OUTLOOK = re.compile(r"(?<!!)\b(?:mso|vml)\b", re.IGNORECASE)
 """Which conditions Outlook meets: `[if mso]`, `[if gte mso 9]`, `[if (mso)|(IE)]`, `[if vml]`; not `[if !mso]`."""
@@ -99,7 +96,7 @@ def read(html: str, rules: Rules) -> Page:
     links: list[Link] = []
     markers: list[tuple[int, int]] = []
     for anchor in anchors:
-        href, off = _link_attributes(html, anchor)
+        href, off = (anchor.href, ()) if anchor.href else _link_attributes(html, anchor)
         markers += off
         if href:
             links.append(_link(html, anchor, href, "" if unusable else base, bool(off), rules))
@@ -145,8 +142,6 @@ def _hrefs(html: str, tag: Tag) -> list[str]:
 
 def _link_attributes(html: str, tag: Tag) -> tuple[Attribute | None, list[tuple[int, int]]]:
     """The first href of a tag, and the spans of its markers."""
-    if plain := PLAIN_LINK.match(html, tag.inside, tag.end):
-        return Attribute("href", *plain.span(), *plain.span(1), '"'), []
     href = None
     markers = []
     for attribute in attributes(html, tag.inside, tag.end, ("href", "tracking")):
@@ -177,6 +172,8 @@ def _link(html: str, tag: Tag, href: Attribute, base: str, is_off: bool, rules: 
 
 def _judged(value: str, base: str, is_off: bool, rules: Rules) -> tuple[str, str, str]:
     """What a link's value leads to, what for, and why it is not tracked."""
+    if is_ordinary(value) and not is_off:  # nearly every link: a third of the time of what follows (measured)
+        return value, "click", "ours" if ours(value, rules.base_urls) else ""
     url = cleaned(value)
     own = url.lower()
     if own in PURPOSES:
