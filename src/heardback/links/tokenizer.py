@@ -33,7 +33,7 @@ LINK_ATTRIBUTE = rf"[{SPACE}]++(?!href|tracking)[a-z-]++=\"[^\"]*+\""
 PLAIN_LINK = rf"(?-i:<a(?:{LINK_ATTRIBUTE})*+[{SPACE}]++href=\"([^\"]*+)\"(?:{LINK_ATTRIBUTE})*+[{SPACE}]*+/?>)"
 
 # The counts are bounded for the engine's memory; what goes beyond them is taken up again where it stopped.
-DULL = re.compile(rf"(?:[^<]*+{PLAIN_TAG}|[^<]++|{DULL_TAG}|<(?![a-z/!?])){{0,500}}({PLAIN_LINK})?", FLAGS)
+DULL = re.compile(rf"[^<]*+(?:(?:{PLAIN_TAG}|{DULL_TAG}|<(?![a-z/!?]))[^<]*+){{0,500}}({PLAIN_LINK})?", FLAGS)
 INSIDE = re.compile(ATTRIBUTES)
 MARKUP = re.compile(rf"<(?:(/?{NAME})|(!--)|[!?/])", FLAGS)
 COMMENT_END = re.compile(r"--!?>")
