@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
-from operator import attrgetter
 from typing import NamedTuple
 
 from heardback.links.attributes import SPACE, Attribute, attributes
@@ -115,7 +114,7 @@ def edits(page: Page, url_of: Callable[[int, Link], str | None], pixel: str) -> 
             changes.append(Edit(link.start, link.end, _attribute_value(url, link.quote)))
     if pixel:
         changes.append(Edit(page.pixel_at, page.pixel_at, pixel))
-    return sorted(changes, key=attrgetter("start"))
+    return sorted(changes)
 
 
 def apply(html: str, changes: Sequence[Edit]) -> str:
