@@ -5,7 +5,8 @@ Whether an address is too long for its place hangs on the recipient too: that is
 
 from collections.abc import Sequence
 from html import escape
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from heardback.events import Modes
 from heardback.letter.forms import HOLE, Form
@@ -17,7 +18,7 @@ PIXEL = '<img src="{}" width="1" height="1" border="0" alt="" style="border:0;wi
 AMP_PIXEL = '<amp-img src="{}" width="1" height="1" alt=""></amp-img>'
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """What becomes of a link: its new address, or why it stays as it is."""
 
     address: Form | None

@@ -164,13 +164,18 @@ def slots(text: Text, decisions: Sequence[Decision], pixel: Form | None) -> list
         return []  # not even the markers
     if text.part.content.type == PLAIN:
         pairs = zip(text.page.links, decisions, strict=True)
-        return [Slot(text.at[link.start], text.at[link.end], *form) for link, (form, _) in pairs if form]
+        return [
+            Slot(text.at[link.start], text.at[link.end], form.text, form.blank)
+            for link, decision in pairs
+            if (form := decision.address)
+        ]
     return page_slots(text.page, decisions, pixel, text.at)
 
 
 def page_slots(page: Page, decisions: Sequence[Decision], pixel: Form | None, at: charsets.Offsets) -> list[Slot]:
     """Say what changes in an HTML text, and where."""
-    forms = {link.start: form for link, (form, _) in zip(page.links, decisions, strict=True) if form}
+    pairs = zip(page.links, decisions, strict=True)
+    forms = {link.start: decision.address for link, decision in pairs if decision.address}
 
     def url_of(_: int, link: Link) -> str | None:
         return forms[link.start].text if link.start in forms else None
@@ -203,18 +208,13 @@ def fitted(
     decisions = _within(decisions, lengths)
     if text.part.content.encoding not in transfer.LITERAL or text.part.content.encoding == "binary":
         return decisions, pixel
-    lines, at = Lines(text.ground), text.at
+    lines = Lines(text.ground)
     planned = list(zip(text.page.links, decisions, lengths, strict=True))
-    for link, (address, _), length in planned:
-        if address and link.purpose != "click":  # what leads to heardback: must change, so it goes first
-            lines.take(at[link.start], at[link.end], length, must=True)
-    pixel = _fitted_pixel(lines, at[text.page.pixel_at], pixel, size, text.line_ending) if pixel else None
-    return [
-        Decision(None, "line too long")
-        if decision.address and link.purpose == "click" and not lines.take(at[link.start], at[link.end], length)
-        else decision
-        for link, decision, length in planned
-    ], pixel
+    for link, decision, length in planned:
+        if decision.address and link.purpose != "click":  # what leads to heardback: must change, so it goes first
+            lines.take(text.at[link.start], text.at[link.end], length, must=True)
+    pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, size, text.line_ending) if pixel else None
+    return [_fitted_link(lines, text, *each) for each in planned], pixel
 
 
 def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:
@@ -223,7 +223,7 @@ def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:
 
 
 def _lengths(decisions: Sequence[Decision], size: int) -> list[int]:
-    return [address.length(size) if address else 0 for address, _ in decisions]
+    return [decision.address.length(size) if decision.address else 0 for decision in decisions]
 
 
 def _within(decisions: Sequence[Decision], lengths: Sequence[int]) -> Sequence[Decision]:
@@ -231,6 +231,13 @@ def _within(decisions: Sequence[Decision], lengths: Sequence[int]) -> Sequence[D
         return decisions
     pairs = zip(decisions, lengths, strict=True)
     return [Decision(None, "too long") if length > LONGEST_URL else decision for decision, length in pairs]
+
+
+def _fitted_link(lines: Lines, text: Text, link: Link, decision: Decision, length: int) -> Decision:
+    if not decision.address or link.purpose != "click":
+        return decision
+    fits = lines.take(text.at[link.start], text.at[link.end], length)
+    return decision if fits else Decision(None, "line too long")
 
 
 def _fitted_pixel(lines: Lines, at: int, pixel: Form, size: int, line_ending: bytes) -> Form:

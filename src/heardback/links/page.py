@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape, unescape
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from heardback.links.attributes import SPACE, Attribute, attributes
 from heardback.links.entities import decode
 from heardback.links.targets import WHITE_SPACE, cleaned, is_ordinary, ours, resolve, target
@@ -38,7 +40,7 @@ class Rules:
     """Whether links whose visible text is itself a URL are tracked; phishing filters compare the two."""
 
 
-class Link(NamedTuple):
+class Link(Struct, frozen=True, gc=False):
     """One link of a page."""
 
     start: int

@@ -5,7 +5,8 @@ What stands in comments, raw text and templates is no tag. The rules of svg and 
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from heardback.links.attributes import EQUALS, SPACE, UNQUOTED, Attribute
 from heardback.links.attributes import NAME as ATTRIBUTE_NAME
@@ -41,7 +42,7 @@ SCRIPT_MARK = re.compile(rf"<!--|-->|<(/?)script(?=[{SPACE}/>])", FLAGS)
 RAW_END = {name: re.compile(rf"</{name}(?=[{SPACE}/>])", FLAGS) for name in RAW}
 
 
-class Tag(NamedTuple):
+class Tag(Struct, frozen=True, gc=False):
     """A tag, a comment, or the end of what a reader sees."""
 
     name: str

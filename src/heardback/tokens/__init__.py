@@ -11,7 +11,7 @@ import zlib
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -227,7 +227,7 @@ class Stem:
         return Blank(self._box, deflated, self._anonymous)
 
 
-class Blank(NamedTuple):
+class Blank(msgspec.Struct, frozen=True, gc=False):
     """A token with all that is the same for every recipient of a letter. Made by `Keyring.blank`."""
 
     box: _Box
