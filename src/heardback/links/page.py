@@ -6,6 +6,7 @@ How tags are found is in tokenizer, what may be tracked in targets. MIME and tok
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape, unescape
 from typing import NamedTuple
 
@@ -109,11 +110,12 @@ def edits(page: Page, url_of: Callable[[int, Link], str | None], pixel: str) -> 
 
     `url_of` gets the index and the link of each that is tracked; where it gives None the link stays as it is.
     """
+    written = cache(_attribute_value)  # of a letter most are the same text, but for the token that comes into it
     changes = [Edit(start, end, "") for start, end in page.markers]
     for index, link in enumerate(page.links):
         url = url_of(index, link) if link.tracked else None
         if url is not None:
-            changes.append(Edit(link.start, link.end, _attribute_value(url, link.quote)))
+            changes.append(Edit(link.start, link.end, written(url, link.quote)))
     if pixel:
         changes.append(Edit(page.pixel_at, page.pixel_at, pixel))
     return sorted(changes)
