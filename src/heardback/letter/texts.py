@@ -214,7 +214,7 @@ def fitted(
         if decision.address and link.purpose != "click":  # what leads to heardback: must change, so it goes first
             lines.take(text.at[link.start], text.at[link.end], length, must=True)
     pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, size, text.line_ending) if pixel else None
-    return [_fitted_link(lines, text, *each) for each in planned], pixel
+    return [_fitted_link(lines, text, link, decision, length) for link, decision, length in planned], pixel
 
 
 def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:

@@ -84,8 +84,8 @@ def tags(html: str, start: int, stop: int) -> Iterator[Tag]:
 
 
 def _plain_link(found: re.Match[str]) -> Tag:
-    start, end = found.span(1)
-    return Tag("a", start, start + len("<a"), end, Attribute("href", start, end, *found.span(2), '"'))
+    (start, end), (value_start, value_end) = found.regs[1:]
+    return Tag("a", start, start + len("<a"), end, Attribute("href", start, end, value_start, value_end, '"'))
 
 
 def _tag(html: str, markup: re.Match[str], stop: int, foreign: Foreign) -> Tag | None:
