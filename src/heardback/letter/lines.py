@@ -16,16 +16,16 @@ class Lines:
     def take(self, start: int, end: int, length: int, *, must: bool = False) -> bool:
         """Say whether so many octets fit in place of a span; if so, or if they must, they count from now on."""
         # No more of a line is looked at than it may have.
-        low = max(start - FAR, 0)
-        first = self._body.rfind(b"\n", low, start) + 1 or low
-        last = self._body.find(b"\n", end, end + FAR)
+        body, low = self._body, start - FAR if start > FAR else 0
+        first = body.rfind(b"\n", low, start) + 1 or low
+        last = body.find(b"\n", end, end + FAR)
         if last < 0:
-            last = min(end + FAR, len(self._body))
+            last = min(end + FAR, len(body))
         grown = self._grown.get(first, 0) + length - (end - start)
         if last - first + grown > LONGEST and not must:
             return False
         self._grown[first] = grown
-        second = self._body.rfind(b"\n", start, end) + 1
+        second = body.rfind(b"\n", start, end) + 1
         if second:  # what stood on two lines is one line now
             self._grown[second] = self._grown.get(second, 0) + grown + second - first
         return True

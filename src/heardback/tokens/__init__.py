@@ -213,7 +213,7 @@ class Stem:
         before = 1 + len(_packed(token.message_id))
         self._rest = packed[before + 2 :]  # less the empty URL and that there is no link: a byte each
         # What all begin with is a block of its own in the deflated stream, so that it is deflated once a letter:
-        # a link takes 5.6 µs where the whole took 7.9, and a token gets 1 or 2 characters longer (measured).
+        # a link takes 5.2 µs where the whole took 7.4, and a token gets 1.6 characters longer (measured: URLs of real letters).
         self._deflate = _deflate()
         self._begun = self._deflate.compress(packed[:before]) + self._deflate.flush(zlib.Z_BLOCK)
 
