@@ -183,7 +183,9 @@ def page_slots(page: Page, decisions: Sequence[Decision], pixel: Form | None, at
     edits = links.edits(page, url_of, pixel.text if pixel else "")
     if pixel:
         forms[page.pixel_at] = pixel
-    return [Slot(at[start], at[end], new, forms[start].blank if new else None) for start, end, new in edits]
+    return [
+        Slot(at[edit.start], at[edit.end], edit.text, forms[edit.start].blank if edit.text else None) for edit in edits
+    ]
 
 
 def written(text: Text, slots: Sequence[Slot], recipient: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape, unescape
-from typing import NamedTuple
+from operator import attrgetter
 
 from msgspec import Struct
 
@@ -69,7 +69,7 @@ class Page:
     """Spans of `tracking="off"` with the white space before it, to be taken out."""
 
 
-class Edit(NamedTuple):
+class Edit(Struct, frozen=True, gc=False):
     """Put `text` in the place of `[start:end]`."""
 
     start: int
@@ -118,7 +118,7 @@ def edits(page: Page, url_of: Callable[[int, Link], str | None], pixel: str) -> 
             changes.append(Edit(link.start, link.end, written(url, link.quote)))
     if pixel:
         changes.append(Edit(page.pixel_at, page.pixel_at, pixel))
-    return sorted(changes)
+    return sorted(changes, key=attrgetter("start"))
 
 
 def apply(html: str, changes: Sequence[Edit]) -> str:
