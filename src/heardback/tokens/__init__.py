@@ -182,7 +182,7 @@ class _Box:
         return cls(kind, head, conceal, signer, _hmac(derived), _cipher(key, kind), [head], overhead)
 
     def seal(self, body: bytes) -> str:
-        # What itsdangerous' own signer would write, in half its time (measured: 4.0 µs a token, 2.4 so).
+        # What itsdangerous' own signer would write, in two thirds of its time (measured: 3.9 µs a token, 2.6 so).
         text = _base64(self.head + (self.cipher.encrypt(body, self.bound) if self.conceal else body))
         signing = self.signing.copy()
         signing.update(text)
