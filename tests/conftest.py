@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, settings
 
 from heardback.stores import Store
 
-pytest.register_assert_rewrite("tests.contract", "tests.contract_operators", "tests.contract_retention")
+pytest.register_assert_rewrite(
+    "tests.contract",
+    "tests.contract_operators",
+    "tests.contract_people",
+    "tests.contract_retention",
+    "tests.contract_verdicts",
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPORA = ROOT.parent / "shared" / "corpora"

@@ -6,6 +6,7 @@ An engine's own test class inherits it and gives `open_store`; what only that en
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -15,7 +16,7 @@ import pytest
 
 from heardback.errors import StoreError
 from heardback.events import Record, milliseconds_of, new_id
-from heardback.stores import Batch, Cursor, DeadLetter, Filter, Store, Stored, Suppression
+from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Part, Store, Stored, Suppression
 
 OpenStore = Callable[[], Awaitable[Store]]
 """Opens the same store once more, as another process would."""
@@ -23,7 +24,12 @@ OpenStore = Callable[[], Awaitable[Store]]
 NOON = 1_750_000_000
 """Unix seconds at which most of the tests' events were recorded."""
 HOUR = 3_600
+PARTS = (Part(3, {"X-Client-Id": "\xe9\x00"}), Part(9))
 LETTER = "<36e7c04e@c568c9a1654f>"
+
+
+HUMAN = b'{"class":"human","reasons":[]}'
+MACHINE = b'{"class":"machine","reasons":["burst"]}'
 
 
 def click(at: float = NOON, recipient: str = "jane@example.org", body: bytes = b'{"type":"click"}') -> Record:
@@ -49,7 +55,7 @@ async def everything(store: Store) -> list[Record]:
 def full_cursor(name: str) -> Cursor:
     """Make a cursor with no field at its default, at its first revision."""
     batch = Batch(
-        "msg_1", tuple(new_id() for _ in range(3)), 7, b'[{"\x00":"\xff"}]', "application/cloudevents+json", 4
+        "msg_1", tuple(new_id() for _ in range(3)), 7, b'[{"\x00":"\xff"}]', "application/cloudevents+json", 4, PARTS
     )
     return Cursor(name, 3, batch, 2, 1.25, 2.5, "node-1", 3.75, True, "timed out \ud800", 5.5, 6, 7, 8, 9, 9.5)
 
@@ -158,18 +164,24 @@ class StoreContract:
     async def test_find(self, store: Store) -> None:
         """Every filter, and every two, three and more of them, gives what the filter's words say, newest first."""
         kinds = product(
-            ("open", "click", "unsubscribe", "site"), ("a@x.example", "A@x.example"), ("<1@x>", "<2@x>"), range(3)
+            ("open", "click", "unsubscribe", "site"),
+            ("a@x.example", "A@x.example", "b@x"),
+            ("<1@x>", "<2@x>"),
+            range(3),
         )
         records = [
             replace(click(NOON + 2 * HOUR * number), type=type_, recipient=recipient, message_id=letter)
             for type_, recipient, letter, number in kinds
         ]
         await store.append(records)
+        await store.keep([Judged(record.event_id, MACHINE) for record in records[::2]])
+        await store.revise([Judged(record.event_id, HUMAN) for record in records[::4]], [])
         events = await store.read(0, 1_000)
         milliseconds = (0, NOON * 1000 + 1, (NOON + 4 * HOUR) * 1000)
         filters = product(
             ((), ("click",), ("site", "unsubscribe"), ("open", "site"), ("none",)),
-            ("", "a@x.example"),
+            ((), ("machine",), ("unknown", "human")),
+            ("", "a@X.example"),
             ("", "<2@x>"),
             milliseconds,
             milliseconds,
@@ -350,13 +362,20 @@ class StoreContract:
                 await call
 
 
+def class_of(record: Record) -> str:
+    """Say what the verdict is that holds by now."""
+    verdict = record.revised or record.verdict
+    return str(json.loads(verdict)["class"]) if verdict else "unknown"
+
+
 def found_by(wanted: Filter, events: Sequence[Stored]) -> list[Stored]:
     """Say what a filter finds among the events, straight from the filter's docstring."""
     found = [
         event
         for event in reversed(events)
         if (not wanted.types or event.record.type in wanted.types)
-        and wanted.recipient in ("", event.record.recipient)
+        and wanted.recipient.lower() in ("", event.record.recipient.lower())
+        and (not wanted.verdicts or class_of(event.record) in wanted.verdicts)
         and wanted.message_id in ("", event.record.message_id)
         and milliseconds_of(event.record.event_id) >= wanted.since
         and (not wanted.until or milliseconds_of(event.record.event_id) < wanted.until)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from heardback.dispatcher import Dispatcher
-from heardback.events import Event, EventType, Record, new_id
-from heardback.formats import FORMATS
-from heardback.formats.native import record
+from heardback.events import EVENT_TYPES, Event, EventType, Record, new_id
+from heardback.formats import FORMATS, Format
+from heardback.formats.encoded import Encoded, Terms
+from heardback.formats.native import record, whole
 from heardback.settings import Destination
 from heardback.stores import Batch, Cursor, cursors
 from heardback.stores.sqlite import SQLiteStore
@@ -22,8 +23,8 @@ AT_ONCE = (0.01,)
 """A schedule without waits worth speaking of."""
 
 
-def clicks(count: int, event_type: EventType = "click") -> list[Record]:
-    """Make records of so many events, recorded now."""
+def clicks(count: int, event_type: EventType = "click", verdict: str = "human") -> list[Record]:
+    """Make records of so many events, recorded and judged now."""
     return [
         record(
             Event(
@@ -33,10 +34,29 @@ def clicks(count: int, event_type: EventType = "click") -> list[Record]:
                 f"reader{number}@example.org",
                 "<1@a>",
                 url="https://a.example/",
-            )
+            ),
+            verdict=judged(verdict),
         )
         for number in range(count)
     ]
+
+
+def judged(verdict: str) -> bytes:
+    """Write a verdict as a store keeps it; of nothing, none."""
+    return b'{"class":"%s","reasons":[]}' % verdict.encode() if verdict else b""
+
+
+def alone(records: Sequence[Record], _: Terms) -> Encoded:
+    """Write one event as it stands in format `heardback`, with a header of its own."""
+    if not records:
+        return Encoded(b"{}")
+    [one] = records
+    return Encoded(whole(one), headers={"X-Event": str(one.event_id)})
+
+
+ALONE = Format(alone, frozenset(EVENT_TYPES), single=True, signs="", again=frozenset({202}), gone=frozenset({423}))
+"""A format of one event each, as simple as can be."""
+ONES: Mapping[str, Format] = {"alone": ALONE}
 
 
 def ids(records: Sequence[Record]) -> list[str]:
@@ -47,6 +67,11 @@ def ids(records: Sequence[Record]) -> list[str]:
 def destination(url: str, name: str = "main", **more: Any) -> Destination:
     """Make a destination on loopback that waits for nothing."""
     return Destination(**{"name": name, "url": url, "allow_private": True, "max_wait_s": 0.0, **more})
+
+
+def one_each(receiver: Receiver, name: str = "main", **more: Any) -> Destination:
+    """Make a destination of one event each."""
+    return destination(receiver.url, name, format="alone", **more)
 
 
 @asynccontextmanager
@@ -95,9 +120,8 @@ async def through(folder: Path, receiver: Receiver, records: Sequence[Record], *
 
 async def pin(store: SQLiteStore, records: Sequence[Record]) -> Cursor:
     """Pin records as a batch of the first positions, held by `me`."""
-    batch = Batch(
-        "msg_1", tuple(each.event_id for each in records), len(records), FORMATS["heardback"].encode(records).body
-    )
+    encoded = FORMATS["heardback"].encode(records, Terms())
+    batch = Batch("msg_1", tuple(each.event_id for each in records), len(records), encoded.body)
     saved = await store.save(cursors.pinned(await store.start("main", 0), batch, "me", time.time()))
     assert saved
     return saved

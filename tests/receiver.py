@@ -26,9 +26,9 @@ class Got:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The array that it carries."""
-        found: list[dict[str, Any]] = orjson.loads(self.body)
-        return found
+        """What it carries: an array, or one event alone."""
+        found = orjson.loads(self.body)
+        return found if isinstance(found, list) else [found]
 
     @property
     def ids(self) -> list[str]:

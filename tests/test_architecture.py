@@ -13,9 +13,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("errors", "events", "keys"),
-    ("settings", "tokens", "links", "signals", "signatures", "formats", "stores", "privacy"),
+    ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
     ("files", "letter", "webhook", "stores.sqlite"),
-    ("tracker", "journal", "dispatcher", "retention", "supervisor"),
+    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
     ("doors", "doors.relay"),
     ("server",),
     ("demo",),
@@ -36,6 +36,8 @@ THIRD_PARTY = {
     "jinja2": {"doors"},
     "cryptography": {"tokens", "signatures"},
     "idna": {"links"},
+    "crawleruseragents": {"signals"},
+    "jsonschema": {"site"},
     "aiosmtpd": {"doors.relay"},
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},

@@ -19,8 +19,9 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 from standardwebhooks.webhooks import Webhook
 
+from heardback.tracker import Tracker
 from tests.conftest import CORPORA
-from tests.program import Program, command, wait_until
+from tests.program import KEY, Program, command, wait_until
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -143,6 +144,39 @@ def test_a_reader_with_a_browser(source: Path | None, tmp_path: Path, page: Page
             assert {event["recipient"] for event in site.events} == {"jane@example.org"}
             assert all("Chrome" in event["user_agent"] for event in site.events)
             assert not any("Traceback" in line for line in program.said)
+
+
+def test_nobody_meets_the_honeypot(tmp_path: Path, page: Page) -> None:
+    """A reader neither sees it nor comes to it by the keyboard, and a screen reader is not told of it."""
+    tracker = Tracker("http://127.0.0.1:9", [KEY], honeypot=True)
+    copy = tracker.rewrite_html(OWN.replace("three", "<a href='http://127.0.0.1:9/x/'>three</a>"), "jane@example.org")
+    page.set_content(copy.html, wait_until="commit")
+    trap = page.locator("a[rel=nofollow]")
+    assert (trap.count(), trap.is_visible(), page.locator("a").count()) == (1, False, 2)
+    nodes = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+    told = [node["name"]["value"] for node in nodes if not node["ignored"] and node["role"]["value"] == "link"]
+    assert told == ["three"]
+    reached = []
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.rel ?? ''"))
+    assert "nofollow" not in reached
+
+
+def test_a_mailto_link_is_there_to_be_clicked(tmp_path: Path, page: Page) -> None:
+    """Its page shows whom it writes to and the real link, which no policy of the page keeps from working."""
+    with Program(tmp_path) as program:
+        tracker = Tracker(program.base_url, [KEY])
+        page.goto(tracker.click_url("mailto:shop@example.com?subject=A%20coat", "jane@example.org"))
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        link = page.get_by_role("link")
+        assert link.get_attribute("href") == "mailto:shop@example.com?subject=A%20coat"
+        assert "shop@example.com" in page.inner_text("main")
+        link.click()
+        assert page.inner_text("h1") == "Write an e-mail"
+        assert not any("Content Security Policy" in line for line in said)
+        assert [event["name"] for event in program.events(type="site")] == ["click_to_email"]
 
 
 def rewritten(folder: Path, source: Path | None, landing: str) -> tuple[bytes, str]:

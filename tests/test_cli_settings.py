@@ -16,6 +16,7 @@ from heardback.cli import main
 from heardback.files import load
 from heardback.keys import Key
 from heardback.settings import TABLE, Settings, example, parse
+from heardback.signatures import public_keys
 
 KEY = "2020a:a secret of enough letters"
 WHSEC = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
@@ -121,6 +122,30 @@ def test_a_new_key_has_an_id_of_its_own(heardback: Callable[..., str]) -> None:
     new = heardback("keys", "new").removesuffix("\n")
     assert Key.parse(new).id != Key.parse(taken[0]).id
     assert parse({"keys": [new, *taken]}, {}).keys == (new, *taken)
+
+
+def test_a_new_pair(heardback: Callable[..., str], tmp_path: Path) -> None:
+    """`--ecdsa` prints a private key and below it what its receivers verify with; a destination takes all of it."""
+    printed = heardback("keys", "new", "--ecdsa")
+    assert heardback("keys", "new", "--ecdsa") != printed
+    (tmp_path / "pair.pem").write_text(printed)
+    lines = [
+        "[[destinations]]",
+        'name = "a"',
+        'url = "https://a.example"',
+        'format = "sendgrid"',
+        'secret = "pair.pem"',
+    ]
+    Path("heardback.toml").write_text("\n".join(lines))
+    [made] = load(None, {}).settings.destinations
+    assert public_keys(made.secret) == printed.splitlines()[-1]
+    assert "PRIVATE" not in heardback("settings")
+
+
+def test_the_verdicts_of_a_feed_are_shown(heardback: Callable[..., str]) -> None:
+    """What holds for its format is shown, where nobody wrote it."""
+    Path("heardback.toml").write_text('[[destinations]]\nname = "a"\nurl = "https://a.example"\nformat = "croct"\n')
+    assert 'destinations[0].verdicts = ["human", "proxy", "unknown"]   # heardback.toml' in heardback("settings")
 
 
 def test_a_new_key_is_made_where_the_old_are_faulty(heardback: Callable[..., str]) -> None:

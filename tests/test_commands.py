@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from heardback.cli import COMMANDS
-from heardback.tokens import Token
+from heardback.tokens import Keyring, Token
 from heardback.tracker import Tracker
 from tests.program import KEY, Program, command
 
@@ -68,6 +69,17 @@ def test_rewrite_explains(folder: Path) -> None:
     (line,) = map(json.loads, done.stdout.splitlines())
     assert set(line) == {"part", "offset", "url", "tracked", "reason"}
     assert (line["url"], line["tracked"], line["reason"]) == ("https://example.com/x", True, "")
+
+
+def test_rewrite_explains_mailto_links(folder: Path) -> None:
+    """Where they are tracked the URL is the mailto link's; where not, the reason is their scheme."""
+    html = b"<a href='mailto:a@x.example'><a tracking=on href='mailto:b@x.example'>"
+    done = command(folder, "rewrite", "--html", "--explain", "--recipient", "j@x", given=html)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["url"], line["reason"]) for line in lines] == [
+        ("mailto:a@x.example", "scheme mailto"),
+        ("mailto:b@x.example", ""),
+    ]
 
 
 def test_rewrite_takes_a_bare_document(folder: Path) -> None:
@@ -137,12 +149,21 @@ def test_a_token_is_made_and_read(folder: Path) -> None:
         ("click", ["--url", "http://example.com/", "--link", "2"]),
         ("unsubscribe", []),
         ("preferences", []),
+        ("site", ["--url", "http://example.com/"]),
+        ("site", []),
     ):
         made = command(folder, "token", "make", kind, "--recipient", "jane@example.org", "--mode", "identified", *more)
         url = made.stdout.decode().strip()
         for text in (url, url.rpartition("/")[2]):
             said = json.loads(command(folder, "token", "read", text).stdout)
             assert (said["kind"], said["recipient"], said["mode"]) == (kind, "jane@example.org", "identified")
+
+
+def test_the_token_of_a_redirect_is_read(folder: Path) -> None:
+    """It says which click it was."""
+    click = "01920000-0000-7000-8000-000000000001"
+    said = json.loads(command(folder, "token", "read", Keyring([KEY]).seal(Token("site", event_id=UUID(click)))).stdout)
+    assert (said["kind"], said["event_id"]) == ("site", click)
 
 
 @pytest.mark.parametrize("text", ["nonsense", "http://[", "", "?"])

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heardback.dispatcher.lane import after
+from heardback.dispatcher.changes import after
 from heardback.dispatcher.portions import batch_of, fitted, gathering, portion
 from heardback.events import Record, new_id
-from heardback.formats.native import Encoded
+from heardback.formats.encoded import Encoded
 from heardback.stores import Batch, Cursor, Stored, cursors
 from heardback.webhook import Delivered, Gone, Outcome, Refused, Retry
 

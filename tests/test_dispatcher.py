@@ -15,7 +15,7 @@ from heardback.dispatcher import Dispatcher
 from heardback.events import Event, new_id
 from heardback.formats.native import record
 from heardback.stores import cursors
-from tests.deliveries import clicks, destination, ids, opened, pin, running, through, until
+from tests.deliveries import clicks, destination, ids, judged, opened, pin, running, through, until
 from tests.receiver import HALF, RESETS, Answer, Got, Receiver
 
 
@@ -61,7 +61,8 @@ class TestBatches:
         """No body of several events is larger than max_bytes; an event that is, travels alone."""
 
         async def run() -> None:
-            large = record(Event("open", new_id(), 1, "a@example.org", "<1@a>", user_agent="x" * 3_000))
+            event = Event("open", new_id(), 1, "a@example.org", "<1@a>", user_agent="x" * 3_000)
+            large = record(event, verdict=judged("human"))
             records = [*clicks(10), large, *clicks(10)]
             async with Receiver() as receiver:
                 await through(tmp_path, receiver, records, max_bytes=2_000)
@@ -114,7 +115,7 @@ class TestBatches:
                     records = clicks(3)
                     await store.append(records)
                     await one.until(lambda: one.ids == two.ids == ids(records))
-                assert one.got[0].events[0]["verdict"] == {"class": "unknown", "reasons": []}
+                assert one.got[0].events[0]["verdict"] == {"class": "human", "reasons": []}
                 assert list(two.got[0].events[0])[-1] == "additional"
 
         asyncio.run(run())

@@ -279,6 +279,44 @@ class TestAlarm:
         asyncio.run(run())
         assert "main: 2 unsubscribes have not reached it for 24 hours" in caplog.text
 
+    def test_a_backlog(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """More waiting events than the settings want are said once an hour; as many as they want are not."""
+        late = 0.0
+
+        def clock() -> float:
+            return time.time() + late
+
+        async def run() -> None:
+            nonlocal late
+            nowhere = destination("http://127.0.0.1:1/", backlog_alert=3)
+            enough = destination("http://127.0.0.1:1/", "enough", backlog_alert=4)
+            async with opened(tmp_path) as store:
+                for name in ("main", "enough"):
+                    await store.start(name, 0)
+                await store.append(clicks(4))
+                for hours, said in ((0.0, 1), (0.5, 1), (1.1, 2)):
+                    late = hours * HOUR
+                    async with running(store, nowhere, enough, clock=clock):
+                        await until(store, lambda cursor: cursor.last_answer_at >= clock() - 60)
+                        await until(store, lambda cursor: cursor.last_answer_at >= clock() - 60, "enough")
+                    assert caplog.text.count("events wait, more than backlog_alert") == said
+
+        asyncio.run(run())
+        assert "main: 4 events wait, more than backlog_alert" in caplog.text
+
+    def test_a_format_without_unsubscribes(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        """Who could not be told of an unsubscribe is not waited for."""
+
+        async def run() -> None:
+            to = replace(destination("http://127.0.0.1:1/"), format="reshape")
+            async with opened(tmp_path) as store:
+                await store.start("main", 0)
+                await store.append(clicks(2, "unsubscribe"))
+                [shown] = await overview(store, [to], lambda: time.time() + 25 * HOUR)
+                assert (shown["unsubscribes_overdue"], shown["waiting"]) == (0, 2)
+
+        asyncio.run(run())
+
 
 class TestMany:
     """Destinations by the dozen."""

@@ -7,10 +7,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from heardback.cli.status import line
 from heardback.dispatcher import describe, overview
 from heardback.events import new_id
+from heardback.signatures import new_ecdsa
 from heardback.stores import Cursor, cursors
 from tests.deliveries import clicks, destination, opened
+
+
+def test_the_public_key_of_sendgrid() -> None:
+    """Its receivers verify with a public key, which is shown; without a key there is none to show."""
+    private, public = new_ecdsa()
+    to = destination("https://a.example", format="sendgrid")
+    assert "public_key" not in describe(to, Cursor("main", 0), 0, None, 0, 0)
+    assert describe(replace(to, secret=(private,)), Cursor("main", 0), 0, None, 0, 0)["public_key"] == public
+
+
+@pytest.mark.parametrize(("alert", "said"), [(0, False), (4, True), (5, False)])
+def test_the_line_of_status(alert: int, said: bool) -> None:
+    """More waiting events than the settings want are said."""
+    shown = describe(destination("https://a.example"), Cursor("main", 0), 5, None, 0, 0)
+    assert (", more than backlog_alert, " in line(shown, "", alert)) is said
 
 
 class TestReport:

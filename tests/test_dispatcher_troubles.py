@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from heardback.dispatcher.lane import Change, Claim
+from heardback.dispatcher.changes import Change, Claim
 from heardback.stores import cursors
 from heardback.stores.sqlite import SQLiteStore
 from tests.deliveries import clicks, destination, ids, opened, pin, running, until

@@ -118,6 +118,26 @@ def test_a_store_that_is_away_keeps_nobody_waiting(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_what_is_in_memory_is_found_there(tmp_path: Path) -> None:
+    """A record is held from when it was handed over, also while others are being written, until it is durable."""
+
+    async def scenario() -> None:
+        async with journal_on(tmp_path / "h.db") as journal:
+            first, second = opened(1), opened(2)
+            with refusing(tmp_path / "h.db"):
+                assert await journal.record(first) == "kept"
+                assert await journal.record(second) == "kept"
+                assert journal.held(first.event_id) is first
+                assert journal.held(second.event_id) is second
+                assert journal.held(new_id()) is None
+            while journal.in_memory:
+                await asyncio.sleep(0.01)
+            await journal.record(opened(3))
+            assert journal.held(first.event_id) is journal.held(second.event_id) is None
+
+    asyncio.run(scenario())
+
+
 def test_a_locked_store_keeps_a_reader_for_a_moment_only(tmp_path: Path) -> None:
     """While another process holds the lock, the reader is answered and the event written later."""
     path = tmp_path / "j.db"

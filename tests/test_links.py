@@ -14,9 +14,9 @@ def mark(index: int, link: Link) -> str:
     return TRACKED.format(index)
 
 
-def rewritten(html: str, pixel: str = "") -> str:
+def rewritten(html: str, rules: Rules = RULES) -> str:
     """Rewrite a page as a letter would."""
-    return apply(html, edits(read(html, RULES), mark, pixel))
+    return apply(html, edits(read(html, rules), mark))
 
 
 def urls(html: str, rules: Rules = RULES) -> list[str]:
@@ -227,19 +227,51 @@ def test_other_words_of_ours_mean_nothing() -> None:
         ('<a href="{}"tracking="off"id=x>', '<a href="{}"id=x>'),
         ('<a/tracking="off"/href={}>', "<a//href={}>"),
         ('<a href="{}" tracking="off"/>', '<a href="{}"/>'),
-        ('<a tracking=on tracking="off" href={}>', "<a tracking=on href={}>"),
+        ('<a tracking=on tracking="off" href={}>', "<a href={}>"),
+        ('<a tracking="off" href={} tracking=on>', "<a href={}>"),
         ("<a tracking=off>{}", "<a>{}"),
     ],
 )
 def test_the_marker_opts_a_link_out_and_leaves(html: str, left: str) -> None:
-    """tracking="off" goes with the white space before it, unless its neighbours would grow together."""
+    """tracking="off" goes with the white space before it, unless its neighbours would grow together; it goes over on."""
     assert rewritten(html.format(X)) == left.format(X)
     assert reasons(html.format(X)) in (["tracking off"], [])
 
 
-@pytest.mark.parametrize("html", ["<a href={} tracking=on>", "<a href={} data-tracking=off>", "<a href={} tracking>"])
+MAILTO = "mailto:shop@x.example?subject=A%20coat&body=1"
+
+
+def test_a_mailto_link_is_tracked_where_it_is_asked() -> None:
+    """By the rule or by tracking="on", which leaves with the white space before it; else the reason is its scheme."""
+    asking = Rules(RULES.base_urls, mailto=True)
+    for html in (f"<a href={MAILTO}>", f"<a href='{MAILTO}' id=x>"):
+        assert (reasons(html), rewritten(html)) == (["scheme mailto"], html)
+        assert (urls(html, asking), reasons(html, asking)) == ([MAILTO], [""])
+    marked = f"<a href={MAILTO} TRACKING='On' >"
+    assert (urls(marked), rewritten(marked)) == ([MAILTO], f"<a href={TRACKED.format(0)} >")
+    assert reasons(f"<a href={MAILTO} tracking=off>", asking) == ["tracking off"]
+    assert reasons("<a href=tel:1 tracking=on><a href=javascript:x tracking=on>", asking) == [
+        "scheme tel",
+        "scheme javascript",
+    ]
+
+
+def test_a_mailto_link_has_no_base() -> None:
+    """And it shows no URL: neither rule of the page's other links concerns it."""
+    html = f"<base href='{X}'><a href={MAILTO}>shop@x.example</a>"
+    assert urls(html, Rules(mailto=True, url_text_links=False)) == [MAILTO]
+
+
+def test_a_link_of_the_web_may_be_marked_too() -> None:
+    """tracking="on" goes over the rule for links that show a URL, and changes nothing for others."""
+    html = f"<a href={X} tracking=on>{X}</a>"
+    assert urls(html) == urls(html, COLLAPSED) == [X]
+    assert rewritten(html, COLLAPSED) == f"<a href={TRACKED.format(0)}>{X}</a>"
+
+
+@pytest.mark.parametrize("html", ["<a href={} tracking=yes>", "<a href={} data-tracking=off>", "<a href={} tracking>"])
 def test_other_markers_stay(html: str) -> None:
-    """Only the value off opts out, and nothing else is taken out."""
+    """Only on and off mean something, and nothing else is taken out."""
     assert rewritten(html.format(X)) == html.format(TRACKED.format(0))
 
 

@@ -122,6 +122,39 @@ def test_what_is_signed_is_an_ascii_web_address(value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("mailto:a@x.example", "mailto:a@x.example"),
+        ("MailTo:a@x.example", "MailTo:a@x.example"),
+        (" mail\nto:a@x.example?body=a\r\nb \t", "mailto:a@x.example?body=ab"),
+        ("mailto:?subject=a b&to=c", "mailto:?subject=a b&to=c"),
+        ('mailto:"a\'<b>"@x.example', 'mailto:"a\'<b>"@x.example'),
+        ("mailto:ä@bücher.example?subject=ß%20😀", "mailto:%C3%A4@b%C3%BCcher.example?subject=%C3%9F%20%F0%9F%98%80"),
+        ("mailto:", "mailto:"),
+    ],
+)
+def test_a_mailto_link_is_signed_as_it_stands(value: str, url: str) -> None:
+    """Less what browsers drop; what is not ASCII becomes percent-escapes of UTF-8."""
+    assert target(value, mailto=True) == (url, "")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("mailto", "relative"),
+        ("xmailto:a@x.example", "scheme xmailto"),
+        ("javascript:mailto:a", "scheme javascript"),
+        ("mailto:{{ shop }}", "placeholder"),
+        ("mailto:a\0@x.example", "control character"),
+        ("mailto:a\ud800", "lone surrogate"),
+    ],
+)
+def test_what_is_no_mailto_link_has_a_reason(value: str, reason: str) -> None:
+    """The value comes back as it stood."""
+    assert target(value, mailto=True) == (value, reason)
+
+
+@pytest.mark.parametrize(
     ("value", "decoded"),
     [
         ("a&amp;b", "a&b"),
@@ -178,6 +211,6 @@ def test_any_url_survives_the_way_into_a_page_and_out(url: str, quote: str) -> N
     signed, reason = target(url)
     if not reason:
         html = f"<a href={quote}http://old.example/{quote}>"
-        changed = apply(html, edits(read(html, Rules()), lambda index, link: signed, ""))
+        changed = apply(html, edits(read(html, Rules()), lambda index, link: signed))
         assert href_in(changed) == signed
         assert read(changed, Rules()).links[0].url == signed

@@ -125,7 +125,7 @@ def test_a_destination_has_its_own_defaults() -> None:
     assert made == Destination(name="main", url="https://example.com/webhook")
     assert (made.format, made.events, made.max_batch, made.start) == (
         "heardback",
-        ("open", "click", "unsubscribe"),
+        ("open", "click", "unsubscribe", "site", "verdict"),
         500,
         "now",
     )

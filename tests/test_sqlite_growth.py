@@ -14,6 +14,7 @@ from heardback.events import Record
 from heardback.stores.sqlite import SQLiteStore, rows
 from heardback.stores.sqlite.schema import MIGRATIONS, QUERIES, migrate
 from tests.contract import NOON, click, everything
+from tests.test_sqlite import APPEND_BEFORE
 
 SECRET = "secret.person@example.org"
 
@@ -97,9 +98,8 @@ async def test_counting_in_a_file_of_before(path: Path) -> None:
     """A file of the first version, with gaps where ids came twice, is counted rightly once it is migrated."""
     async with aiosqlite.connect(path) as connection:
         await migrate(connection, MIGRATIONS[:1])
-        old = QUERIES["append_event"]
         for number in range(2_500):
-            await connection.execute(old, rows.of_record(click(NOON + number)))
+            await connection.execute(APPEND_BEFORE, rows.of_record(click(NOON + number)))
             if number in (500, 999, 1_000, 2_300):
                 await connection.execute("UPDATE sqlite_sequence SET seq = seq + 3")  # as ON CONFLICT DO NOTHING did
         await connection.commit()

@@ -15,6 +15,7 @@ from itsdangerous import Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from heardback.errors import BadLetter, BadToken
+from heardback.events import new_id
 from heardback.tokens import DOORS, LONGEST, Keyring, Kind, Token
 
 OLD, NEW = "2026a:an old secret of the house", "2026b:the secret that signs now"
@@ -39,6 +40,7 @@ tokens = st.builds(
     sent_at=st.integers(0, 2**40),
     additional=st.dictionaries(plain, json_values, max_size=3),
     domain=plain,
+    event_id=st.none() | st.uuids(),
 )
 
 
@@ -218,9 +220,14 @@ def test_a_click_url_is_compact(recipient: str, message_id: str) -> None:
     assert len(in_letter) <= len(sealed) + 8
 
 
+def test_a_site_token_of_a_click_is_short() -> None:
+    """It holds the click's event id alone, and adds little to the address that a browser lands at."""
+    assert len(RING.seal(Token("site", event_id=new_id()))) <= 120
+
+
 def test_a_later_versions_field_is_passed_over() -> None:
     """What is appended does not make a token unreadable, for tokens live as long as mail."""
-    said = msgspec.msgpack.encode(["<1@example.com>", "", None, 0, "", "", {}, "", {"of": "the future"}])
+    said = msgspec.msgpack.encode(["<1@example.com>", "", None, 0, "", "", {}, "", b"", {"of": "the future"}])
     body = zlib.compress(said, wbits=-15) + b"jane@example.org"
     signer = Signer(OLD.partition(":")[2], "heardback.open", key_derivation="hmac", digest_method=hashlib.sha256)
     text = signer.sign(base64_encode(b"\x01\x042026a" + body)).decode()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from heardback.tracker import Tracker
+from heardback.tokens import Token
+from heardback.tracker import Options, Tracker
 
 KEYS = ["2026t:the signing key of the tests"]
 
@@ -33,6 +36,48 @@ def test_personal_links_are_somebodys() -> None:
     with pytest.raises(ValueError, match="recipient"):
         tracker.preferences_url("")
     assert tracker.open_url("")
+
+
+def test_a_site_token_says_whose_events_they_are() -> None:
+    """Recipient, letter, page and the mode of clicks; an anonymous one says neither whom nor what else."""
+    tracker = Tracker("https://t.example.com", KEYS)
+    said: Options = {"message_id": "<1@example.com>", "additional": {"a": 1}, "list": "weekly", "sent_at": 1}
+    identified: Options = {**said, "mode": "open=off,click=identified"}
+    url = tracker.site_url("jane@example.org", "https://shop.example/ü", **identified)
+    ordinary = Token(
+        "site",
+        "jane@example.org",
+        "<1@example.com>",
+        "https://shop.example/%C3%BC",
+        list="weekly",
+        mode="identified",
+        sent_at=1,
+        additional={"a": 1},
+    )
+    assert url.startswith("https://t.example.com/e/")
+    assert tracker.read("site", url.rpartition("/")[2]) == ordinary
+    anonymous: Options = {**said, "mode": "anonymous"}
+    urls = {tracker.site_url(name, **anonymous) for name in ("jane@example.org", "joe@example.org")}
+    assert tracker.read("site", urls.pop().rpartition("/")[2]) == replace(
+        ordinary, recipient="", url="", mode="anonymous", additional={}
+    )
+    assert not urls, "it is the same for all"
+
+
+@pytest.mark.parametrize("url", ["shop.example", "javascript:alert(1)", "mailto:shop@example.com"])
+def test_a_site_is_a_web_address(url: str) -> None:
+    """What else is given for one is refused."""
+    with pytest.raises(ValueError, match=r"relative|scheme"):
+        Tracker("https://t.example.com", KEYS).site_url("jane@example.org", url)
+
+
+def test_a_mailto_link_that_is_asked_for_is_made() -> None:
+    """No rule is needed where the caller names it; other schemes stay refused."""
+    tracker = Tracker("https://t.example.com", KEYS)
+    made = tracker.click_url("mailto:ä@x.example", "jane@example.org")
+    assert tracker.read("click", made.rpartition("/")[2]).url == "mailto:%C3%A4@x.example"
+    with pytest.raises(ValueError, match="scheme tel"):
+        tracker.click_url("tel:112", "jane@example.org")
 
 
 def test_a_link_that_no_mail_client_would_take_is_refused() -> None:

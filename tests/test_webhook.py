@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heardback.events import new_id
+from heardback.formats import FORMATS
 from heardback.stores import Batch
 from heardback.webhook import (
     LONGEST_ANSWER,
@@ -99,12 +100,12 @@ class TestAnswer:
     )
     def test_judged(self, status: int, outcome: Outcome) -> None:
         """Each status leads where the interface says."""
-        assert judged(status, None) == outcome
+        assert judged(status, None, FORMATS["heardback"]) == outcome
 
     @pytest.mark.parametrize("status", [200, 204, 410, 413, 500])
     def test_over_http(self, status: int) -> None:
         """A real answer is judged by its status."""
-        assert answered(Answer(status, body=b"")) == judged(status, None)
+        assert answered(Answer(status, body=b"")) == judged(status, None, FORMATS["heardback"])
 
     def test_a_redirect_is_not_followed(self) -> None:
         """A 3xx is a failure, and its target is never asked."""

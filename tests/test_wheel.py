@@ -28,14 +28,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_what_the_program_needs(wheel: Path) -> None:
-    """Templates, statements, schemas, the typing marker and the licence are in it; tests are not."""
+    """Templates, statements, schemas, the script, the typing marker and the licence are in it; tests are not."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"heardback/templates/{path.name}" for path in (ROOT / "templates").iterdir()} <= names
     source = ROOT / "src"
     assert {
         path.relative_to(source).as_posix()
         for path in source.rglob("*")
-        if path.is_file() and path.suffix in {".py", ".sql", ".json", ".typed"}
+        if path.is_file() and path.suffix in {".py", ".sql", ".json", ".js", ".typed"}
     } <= names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert not any(name.startswith("tests") for name in names)

@@ -44,6 +44,9 @@ PAGE = f"""<!doctype html>
 </body></html>
 """
 
+READER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.0"
+"""The mail program that the demo's reader reads with: who made an event is judged by this too."""
+
 WAITS_S = 12.0
 
 
@@ -173,7 +176,7 @@ def ask(method: str, url: str, body: bytes | None = None) -> str:
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=WAITS_S)
     try:
-        connection.request(method, parts.path, body, {"User-Agent": "heardback demo"})
+        connection.request(method, parts.path, body, {"User-Agent": READER})
         answer = connection.getresponse()
         size = len(answer.read())
         where = answer.getheader("location")

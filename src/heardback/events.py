@@ -13,11 +13,17 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-EventType = Literal["open", "click", "unsubscribe"]
+EventType = Literal["open", "click", "unsubscribe", "site", "verdict"]
 Clock = Callable[[], float]
 """Seconds since the epoch, as `time.time` gives them."""
 
-EVENT_TYPES: tuple[EventType, ...] = ("open", "click", "unsubscribe")
+LETTER_TYPES: tuple[EventType, ...] = ("open", "click", "unsubscribe")
+"""What a reader does with a letter: the types that Halon knows too."""
+
+EVENT_TYPES: tuple[EventType, ...] = (*LETTER_TYPES, "site", "verdict")
+CLASSES = ("human", "proxy", "machine", "unknown")
+"""What a verdict calls the maker of an event."""
+
 LATEST = 253_402_300_799
 """The last second of the year 9999, in Unix seconds."""
 
@@ -44,8 +50,11 @@ class Modes:
         return cls(**named)
 
     def of(self, kind: str) -> str:
-        """Give the mode of a kind of token. What is neither open nor click names its recipient in every mode."""
-        if kind in ("open", "click"):
+        """Give the mode of a kind of token: what comes after a click has the click's.
+
+        An unsubscribe and the preferences name their recipient in every mode.
+        """
+        if kind in ("open", "click", "site"):
             return self.open if kind == "open" else self.click
         return "full" if self.open == self.click == "full" else "identified"
 
@@ -84,7 +93,7 @@ def milliseconds_of(event_id: UUID) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a reader did with a letter. A field that its mode does not carry is the empty string."""
+    """What a reader did with a letter, or on the site behind it. A field that its mode does not carry is empty."""
 
     type: EventType
     event_id: UUID
@@ -95,12 +104,20 @@ class Event:
     ip: str = ""
     user_agent: str = ""
     url: str = ""
-    """The target of a click; not in the JSON of the others."""
+    """The target of a click, or of the click that led to a site event; not in the JSON of the others."""
     additional: Mapping[str, Any] = field(default_factory=dict)
     list: str = ""
     link: int | None = None
     """Index of the link in the letter, of a click; None where the token does not say."""
     mode: str = "full"
+    name: str = ""
+    """What a site event is called: `lead_generated`, or any name of the site's own."""
+    value: float = 0
+    currency: str = ""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """What else the site says of its event."""
+    about: UUID | None = None
+    """The event that a verdict corrects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +133,9 @@ class Record:
     """The element of format `heardback` without its last key, `verdict`."""
     signals: bytes = b"{}"
     """JSON of what the request showed of its maker."""
+    verdict: bytes = b""
+    """JSON of the verdict that it is delivered with; empty until it was judged, and then never another."""
+    revised: bytes = b""
+    """JSON of a later verdict, where there is one: a verdict event told of it."""
+    site_id: bytes = b""
+    """What makes a site event idempotent: the same twice is one event. Empty: nothing does."""

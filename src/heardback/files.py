@@ -21,6 +21,7 @@ from pathlib import Path
 from heardback.errors import SettingsError
 from heardback.events import Clock
 from heardback.settings import Settings, origins, parse, sqlite_path, toml, value_at, variable
+from heardback.signatures import PEM, ecdsa_key
 
 SETTINGS_FILE = "heardback.toml"
 KEYS_FILE = "heardback.keys.toml"
@@ -65,7 +66,7 @@ def load(
     made: tuple[str, ...] = ()
     if make and missing(with_kept(settings, kept)):
         kept, made = make_missing(keys_file, settings, clock())
-    full = with_kept(settings, kept)
+    full = with_files_read(with_kept(settings, kept), name)
     require(full, need, keys_file)
     from_keys_file = set(missing(settings)) - set(missing(full))
     known = origins(tables, environ, name) | dict.fromkeys(from_keys_file, str(keys_file))
@@ -131,6 +132,37 @@ def with_kept(settings: Settings, kept: Settings) -> Settings:
         api_token=settings.api_token or kept.api_token,
         privacy=replace(settings.privacy, hash_key=settings.privacy.hash_key or kept.privacy.hash_key),
     )
+
+
+def with_files_read(settings: Settings, file: str) -> Settings:
+    """Look that the folder is there that the settings name, and put keys in the place of their files' names."""
+    faults, destinations = [], []
+    if settings.pages.templates and not Path(settings.pages.templates).is_dir():
+        faults.append(f"{file}: pages.templates: there is no such directory; name one that is there, or none")
+    for index, each in enumerate(settings.destinations):
+        try:
+            secret = tuple(map(ecdsa_pem, each.secret)) if each.format == "sendgrid" else each.secret
+            destinations.append(replace(each, secret=secret))
+        except ValueError as error:
+            faults.append(f"{file}: destinations[{index}].secret: {error}; make one with `heardback keys new --ecdsa`")
+    if faults:
+        raise SettingsError(tuple(faults))
+    return replace(settings, destinations=tuple(destinations))
+
+
+def ecdsa_pem(secret: str) -> str:
+    """Give a private key in PEM that stands here, or in the file that is named; raise ValueError where there is none.
+
+    The message repeats nothing of it: who forgot the first line of a key has a secret where the name belongs.
+    """
+    try:
+        pem = secret if PEM in secret else Path(secret).read_text("utf-8")
+    except OSError as error:
+        raise ValueError(f"the file with this key cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ValueError("the file with this key is no text") from None
+    ecdsa_key(pem)
+    return pem[pem.index(PEM) :]
 
 
 def make_missing(file: Path, settings: Settings, now: float) -> tuple[Settings, tuple[str, ...]]:

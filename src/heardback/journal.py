@@ -11,7 +11,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
+from uuid import UUID
 
 from heardback.errors import StoreError
 from heardback.events import Record
@@ -60,7 +62,9 @@ class Journal:
         self._bound = bound
         self._committed = committed
         self._open = _Group()
-        self._writing = 0
+        self._shut = _Group()
+        self._chunk: list[Record] = []
+        """What is being written of the group that is shut."""
         self._arrived = asyncio.Event()
         self._closing = False
         self.healthy = True
@@ -70,7 +74,7 @@ class Journal:
     @property
     def in_memory(self) -> int:
         """How many records are not durable yet."""
-        return len(self._open.records) + self._writing
+        return len(self._chunk) + len(self._shut.records) + len(self._open.records)
 
     async def record(self, record: Record, wait_s: float = READER_WAITS_S) -> Outcome:
         """Hand a record over and wait until it is durable: for `wait_s` at most, not at all while the store is away."""
@@ -89,13 +93,23 @@ class Journal:
         self.counts.kept += 1
         return "kept"
 
+    def held(self, event_id: UUID) -> Record | None:
+        """Give a record that may not be durable yet; one that is not held, and was not lost, is in the log by now."""
+        waiting = chain(self._chunk, self._shut.records, self._open.records)
+        return next((record for record in waiting if record.event_id == event_id), None)
+
+    def forget(self, remains: Callable[[Record], Record | None]) -> None:
+        """Put what a function leaves of each record in its place. What is being appended right now may be durable yet."""
+        self._chunk = left(self._chunk, remains)
+        for group in (self._shut, self._open):
+            group.records = left(group.records, remains)
+
     async def run(self) -> None:
         """Write what arrives, until `close` is called and all is written; to cancel it gives up what is in memory."""
         try:
             while await self._more():
-                group, self._open = self._open, _Group()
-                self._writing = len(group.records)
-                await self._write(group)
+                self._shut, self._open = self._open, _Group()
+                await self._write(self._shut)
         finally:
             self.counts.lost += self.in_memory
             if self.in_memory:
@@ -113,17 +127,17 @@ class Journal:
         return bool(self._open.records)
 
     async def _write(self, group: _Group) -> None:
-        for start in range(0, len(group.records), GROUP):
-            chunk = group.records[start : start + GROUP]
-            await self._persist(chunk, group)
-            self._writing -= len(chunk)
+        while group.records:
+            self._chunk, group.records = group.records[:GROUP], group.records[GROUP:]
+            await self._persist(group)
+            self._chunk = []
         group.durable = True
         group.answered.set()
         self._tell()
 
-    async def _persist(self, chunk: Sequence[Record], group: _Group) -> None:
+    async def _persist(self, group: _Group) -> None:
         pause = FIRST_PAUSE_S
-        while (fault := await self._fault(chunk)) is not None:
+        while (fault := await self._fault(self._chunk)) is not None:
             if self.healthy:
                 logger.error("the store takes no events (%s): they are kept in memory until it does", fault)
             self.healthy = False
@@ -165,3 +179,8 @@ class Journal:
             self._committed()
         except Exception as error:  # noqa: BLE001  whoever listens must not stop the writing
             logger.error("after a commit: %s", type(error).__name__)
+
+
+def left(records: Sequence[Record], remains: Callable[[Record], Record | None]) -> list[Record]:
+    """Give what a function leaves of records."""
+    return [record for each in records if (record := remains(each)) is not None]

@@ -24,13 +24,19 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
+from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
+from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.errors import SettingsError, StoreError
 from heardback.events import new_id
 from heardback.journal import Journal
+from heardback.judge import READERS as JUDGES
+from heardback.judge import Judge
 from heardback.retention import Retention
 from heardback.settings import Settings, host_and_port, sqlite_path
+from heardback.signals import Observer
+from heardback.signals.networks import Networks
 from heardback.stores import Store
 from heardback.supervisor import SIGNALS, Supervisor
 from heardback.tokens import Keyring
@@ -90,15 +96,25 @@ async def serve(
     """Open, start, answer until a signal comes or `ending` is set, drain, close."""
     ending = ending or asyncio.Event()
     async with ended(ending), opened(settings) as store:
-        dispatcher = Dispatcher(store, settings.destinations, holder=new_id().hex)
-        journal = Journal(store, settings.server.memory_events, committed=dispatcher.wake)
-        door = Door(configured(application(settings, store, journal), settings), started)
+        holder = new_id().hex
+        observer = observer_of(settings)
+        dispatcher = Dispatcher(store, settings.destinations, holder, hash_key=settings.privacy.hash_key)
+        judge = Judge(store, observer, settings.verdicts.settle_s, holder, kept=dispatcher.wake)
+
+        def committed() -> None:
+            judge.wake()
+            dispatcher.wake()
+
+        journal = Journal(store, settings.server.memory_events, committed)
+        door = Door(configured(application(settings, store, journal, observer), settings), started)
+        await judge.start()
         await dispatcher.start()
         relay = relay_of(settings) if mail else None
         async with asyncio.TaskGroup() as tasks:
             if mail and relay:
                 tasks.create_task(relay.serve(mail, ending))
             writing = tasks.create_task(journal.run())
+            judging = tasks.create_task(judge.run())
             delivering = tasks.create_task(dispatcher.run())
             deleting = tasks.create_task(retention_of(settings, store).run())
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
@@ -108,13 +124,14 @@ async def serve(
             journal.close()
             await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
             writing.cancel()
+            judging.cancel()
             delivering.cancel()
             deleting.cancel()
 
 
 def retention_of(settings: Settings, store: Store) -> Retention:
     """Make what deletes old events, once every destination of the settings has had them."""
-    readers = [destination.name for destination in settings.destinations]
+    readers = [*JUDGES, *(destination.name for destination in settings.destinations)]
     return Retention(store, readers, settings.privacy.retention_days, holder=new_id().hex)
 
 
@@ -139,6 +156,7 @@ async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Stor
 async def checked(settings: Settings) -> None:
     """Open what the workers will open, and close it again. Raises StoreError, SettingsError."""
     well_known(settings)
+    observer_of(settings)
     async with opened(settings):
         pass
 
@@ -191,20 +209,32 @@ def place(bound: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def application(settings: Settings, store: Store, journal: Journal) -> Starlette:
+def observer_of(settings: Settings) -> Observer:
+    """Make what takes the signals of requests. Raises SettingsError where the file of networks is of no use."""
+    file = settings.verdicts.networks
+    try:
+        return Observer(Networks.parse(Path(file).read_bytes()) if file else None)
+    except (OSError, ValueError) as error:
+        fix = "name a file like the one that is built in, or none"
+        raise SettingsError((f"verdicts.networks: {file} cannot be used ({error}): {fix}",)) from None
+
+
+def application(settings: Settings, store: Store, journal: Journal, observer: Observer) -> Starlette:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
-    pages = Pages()
+    keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
+    hits = Hits(settings.privacy.hash_key, settings.privacy.ip, observer)
+    site = SiteDoor(keyring, journal, store, hits)
     public = TrackingDoor(
-        Keyring(settings.keys, conceal=settings.privacy.conceal),
+        keyring,
         journal,
-        pages,
-        hash_key=settings.privacy.hash_key,
-        ip_policy=settings.privacy.ip,
+        Pages(),
+        hits,
         halon_secrets=settings.halon.secrets,
         well_known=well_known(settings),
+        click_id_hosts=settings.tracking.click_id_hosts,
     )
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations)
-    routes: list[BaseRoute] = [*public.routes(), *private.routes()]
+    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site)
+    routes: list[BaseRoute] = [*site.routes(), *public.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 

@@ -80,6 +80,8 @@ class Tracker:
         url_text_links: bool = True,
         replace_unsubscribe: bool = False,
         stop_on_dkim: bool = False,
+        mailto: bool = False,
+        honeypot: bool = False,
         clock: Clock = time.time,
         **defaults: Unpack[Options],
     ) -> None:
@@ -96,6 +98,8 @@ class Tracker:
             url_text_links=url_text_links,
             replace_unsubscribe=replace_unsubscribe,
             stop_on_dkim=stop_on_dkim,
+            mailto=mailto,
+            honeypot=honeypot,
         )
         self._defaults = defaults
         self._clock = clock
@@ -113,6 +117,8 @@ class Tracker:
             url_text_links=tracking.url_text_links,
             replace_unsubscribe=tracking.replace_unsubscribe,
             stop_on_dkim=tracking.stop_on_dkim,
+            mailto=tracking.mailto,
+            honeypot=tracking.honeypot,
             clock=clock,
             mode=tracking.mode,
             opens=tracking.opens,
@@ -156,8 +162,11 @@ class Tracker:
         return self.url(self._token("open", recipient, options))
 
     def click_url(self, url: str, recipient: str, *, link: int | None = None, **options: Unpack[Options]) -> str:
-        """Give the tracked URL of a link. Raises ValueError, saying why, for a target that no redirect can go to."""
-        target, reason = links.target(url)
+        """Give the tracked URL of a link, to the web or a `mailto:` one.
+
+        Raises ValueError, saying why, for a target that no reader can be sent to.
+        """
+        target, reason = links.target(url, mailto=True)
         if reason:
             raise ValueError(f"this url cannot be tracked: {reason}")
         return self.url(self._token("click", recipient, options, target, link))
@@ -169,6 +178,16 @@ class Tracker:
     def preferences_url(self, recipient: str, **options: Unpack[Options]) -> str:
         """Give the URL of the recipient's own tracking choices. Raises ValueError for nobody's."""
         return self.url(self._token("preferences", recipient, options))
+
+    def site_url(self, recipient: str, url: str = "", **options: Unpack[Options]) -> str:
+        """Give the URL that takes a recipient's site events; `url` is the page that the letter led to.
+
+        Raises ValueError, saying why, where that is no address.
+        """
+        target, reason = links.target(url) if url else ("", "")
+        if reason:
+            raise ValueError(f"this url led nobody to a site: {reason}")
+        return self.url(self._token("site", recipient, options, target))
 
     def read(self, kind: Kind, token: str) -> Token:
         """Say what a token says. Raises BadToken."""

@@ -1,4 +1,4 @@
-"""One POST to a destination: the address checked, the body signed, the answer judged.
+"""One POST to a destination: the address checked, the body signed, the answer read.
 
 What is posted, when, and what an answer leads to is in dispatcher. httpx is used here alone.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC
@@ -23,13 +24,15 @@ from typing import cast
 import httpx
 
 from heardback.events import Clock
+from heardback.formats import FORMATS, Format
 from heardback.settings import Destination
-from heardback.signatures import signature
+from heardback.signatures import sendgrid, signature
 from heardback.stores import Batch
 
 logger = logging.getLogger(__name__)
 
 USER_AGENT = f"heardback/{version('heardback')}"
+TWILIO = "X-Twilio-Email-Event-Webhook"
 LONGEST_ANSWER = 65_536
 LONGEST_WORDS = 200
 IDLE_S = 2.0
@@ -48,6 +51,11 @@ TRIED_AGAIN = frozenset(
 )
 """Of the 4xx: what time or a person puts right."""
 
+RESET = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+UNIX_TIME = 1e9
+"""`X-RateLimit-Reset` is seconds from now below this, and a Unix time from here on."""
+UNIX_MILLISECONDS = 1e12
+
 GLOBAL_UNICAST = ip_network("2000::/3")
 """All of IPv6 that is in public use; NAT64, site-local and translated addresses lie outside."""
 SPECIAL: tuple[IPv4Network | IPv6Network, ...] = (
@@ -64,6 +72,8 @@ class Delivered:
     """The destination has the batch."""
 
     answer: str
+    rest: float | None = None
+    """Seconds for which the destination wants to be left alone, if it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +81,7 @@ class Retry:
     """It has to be tried again."""
 
     answer: str
-    after: float | None = None
-    """Seconds that the destination asks for."""
+    rest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ class Refused:
     """The destination will never take this batch."""
 
     answer: str
+    rest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,7 @@ class Gone:
     """The destination wants nothing more."""
 
     answer: str
+    rest: float | None = None
 
 
 Outcome = Delivered | Retry | Refused | Gone
@@ -112,11 +123,18 @@ class Webhook:
     """The way to one destination, with connections of its own."""
 
     def __init__(
-        self, destination: Destination, *, tls: ssl.SSLContext, clock: Clock = time.time, resolve: Resolve = resolve
+        self,
+        destination: Destination,
+        form: Format | None = None,
+        *,
+        tls: ssl.SSLContext,
+        clock: Clock = time.time,
+        resolve: Resolve = resolve,
     ) -> None:
-        """Connect to nothing yet; `clock` dates the signatures."""
+        """Connect to nothing yet; `clock` dates the signatures. The format is the one that the settings name."""
         self._destination = destination
-        self._url = httpx.URL(destination.url)
+        self._format = form or FORMATS[destination.format]
+        self._url = address(destination.url, self._format.path)
         self._host = self._url.raw_host.decode("ascii")
         self._proxy = httpx.URL(destination.proxy) if destination.proxy else None
         self._tls = tls
@@ -127,7 +145,7 @@ class Webhook:
         """The address of the proxy that the connections go through."""
 
     async def post(self, batch: Batch) -> Outcome:
-        """Post a batch once and say what came of it; whatever goes wrong on the way is a Retry."""
+        """Post one request once and say what came of it; whatever goes wrong on the way is a Retry."""
         try:
             async with asyncio.timeout(self._destination.timeout_s):
                 return await self._post(batch)
@@ -162,7 +180,8 @@ class Webhook:
             await skim(response)
         finally:
             await response.aclose()
-        return judged(response.status_code, retry_after(response.headers.get("retry-after", ""), self._clock()))
+        status = response.status_code
+        return judged(status, asked(status, response.headers, self._clock()), self._format)
 
     async def _reach(self, batch: Batch, addresses: Sequence[str]) -> httpx.Response:
         """Send the request to the first of the addresses that can be connected to."""
@@ -200,20 +219,23 @@ class Webhook:
         return httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits, proxy=through)
 
     def _headers(self, batch: Batch) -> httpx.Headers:
-        timestamp = int(self._clock())
         headers = httpx.Headers({"User-Agent": USER_AGENT})
         headers.update(self._destination.headers)
-        headers.update(
-            {
-                "Host": self._url.netloc.decode("ascii"),
-                "Content-Type": batch.content_type,
-                "webhook-id": batch.id,
-                "webhook-timestamp": str(timestamp),
-            }
-        )
-        if self._destination.secret:
-            headers["webhook-signature"] = signature(self._destination.secret, batch.id, timestamp, batch.body)
+        headers.update(batch.parts[0].headers if batch.parts else {})
+        headers.update({"Host": self._url.netloc.decode("ascii"), "Content-Type": batch.content_type})
+        headers.update(self._signature(batch, int(self._clock())))
         return headers
+
+    def _signature(self, batch: Batch, timestamp: int) -> Mapping[str, str]:
+        """Give the headers by which the format's receivers know who posts."""
+        secrets = self._destination.secret
+        if self._format.signs == "webhooks":
+            signed = {"webhook-signature": signature(secrets, batch.id, timestamp, batch.body)} if secrets else {}
+            return {"webhook-id": batch.id, "webhook-timestamp": str(timestamp), **signed}
+        if self._format.signs == "sendgrid" and secrets:
+            made = sendgrid(secrets[0], timestamp, batch.body)
+            return {f"{TWILIO}-Signature": made, f"{TWILIO}-Timestamp": str(timestamp)}
+        return {}
 
 
 async def skim(response: httpx.Response) -> None:
@@ -226,16 +248,46 @@ async def skim(response: httpx.Response) -> None:
                 return
 
 
-def judged(status: int, after: float | None) -> Outcome:
-    """Say what an answer means; `after` is how long it asks to be left alone."""
+def address(url: str, path: str) -> httpx.URL:
+    """Give where to post: a URL without a path gets its format's, and keeps its query."""
+    made = httpx.URL(url)
+    return made.copy_with(path=path) if path and made.path == "/" else made
+
+
+def judged(status: int, rest: float | None, form: Format) -> Outcome:
+    """Say what an answer means to a format; `rest` is how long it asks to be left alone."""
     answer = str(status)
+    if status in form.again:
+        return Retry(answer, rest)
     if 200 <= status < 300:
-        return Delivered(answer)
-    if status == HTTPStatus.GONE:
+        return Delivered(answer, rest)
+    if status == HTTPStatus.GONE or status in form.gone:
         return Gone(answer)
     if 400 <= status < 500 and status not in TRIED_AGAIN:
-        return Refused(answer)
-    return Retry(answer, after)
+        return Refused(answer, rest)
+    return Retry(answer, rest)
+
+
+def asked(status: int, headers: Mapping[str, str], now: float) -> float | None:
+    """Say for how many seconds an answer asks to be left alone; None where it does not.
+
+    `Retry-After` goes before `X-RateLimit-Reset`, which counts where nothing remains, and with a 429.
+    """
+    after = retry_after(headers.get("retry-after", ""), now)
+    if after is not None and not 200 <= status < 300:
+        return after
+    is_used_up = headers.get("x-ratelimit-remaining", "").strip() == "0" or status == HTTPStatus.TOO_MANY_REQUESTS
+    return reset_in(headers.get("x-ratelimit-reset", ""), now) if is_used_up else None
+
+
+def reset_in(text: str, now: float) -> float | None:
+    """Read `X-RateLimit-Reset` as seconds from now: it is those, or a Unix time; None where it is neither."""
+    if not RESET.fullmatch(text.strip()):
+        return None
+    number = float(text)
+    if number < UNIX_TIME:
+        return number
+    return (number / 1000 if number >= UNIX_MILLISECONDS else number) - now
 
 
 def retry_after(text: str, now: float) -> float | None:

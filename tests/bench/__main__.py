@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import chaos, delivery, growth, letters, relay, starts
+from tests.bench import chaos, delivery, growth, judging, letters, relay, starts, traffic
 
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "letters": lambda _: letters.measure(),
@@ -18,6 +18,8 @@ MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "chaos": lambda args: chaos.measure(args.minutes),
     "delivery": lambda args: delivery.measure(args.events or 200_000),
     "growth": lambda args: growth.measure(args.events or 1_000_000),
+    "judging": lambda _: judging.measure(),
+    "traffic": lambda _: traffic.measure(),
 }
 
 

@@ -38,6 +38,7 @@ ROUNDS, BATCH = 3, 500
 A_SECOND, WARM_S, DOOR_S, CONNECTIONS = 400.0, 1.0, 4.0, 20
 START = datetime(2020, 1, 1, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+HUMAN = b'{"class":"human","reasons":[]}'
 PAGE_BYTES = resource.getpagesize()
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -106,7 +107,7 @@ async def filled(folder: Path, events: int) -> None:
             Event("open", new_id(), now, f"reader{n}@example.org", f"<{n}@example.com>", "192.0.2.7", "Mozilla/5.0")
             for n in numbers
         )
-        await store.append([record(each) for each in made])
+        await store.append([record(each, verdict=HUMAN) for each in made])
     await store.close()
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "token": Command("token", "make a tracked URL, or say what one says"),
     "status": Command("status", "say how each destination is doing"),
     "events": Command("events", "list what readers did"),
+    "judge": Command("judge", "judge again, by the rules of today, who made the events"),
     "pause": Command("destinations", "make no further attempt at a destination", "_pause"),
     "resume": Command("destinations", "go on with a destination at once", "_resume"),
     "test": Command("destinations", "post an empty array to a destination", "_test"),

@@ -83,4 +83,5 @@ async def worked(settings: Settings, destination: Destination, work: Work) -> st
     async with server.opened(settings, make=False) as store:
         await work(store, destination)
         [element] = await dispatcher.overview(store, [destination])
-        return status.line(element, status.oldest_kept(settings.privacy.retention_days, time.time()))
+        kept_from = status.oldest_kept(settings.privacy.retention_days, time.time())
+        return status.line(element, kept_from, destination.backlog_alert)

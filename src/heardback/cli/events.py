@@ -13,7 +13,7 @@ import orjson
 
 from heardback import files, server
 from heardback.cli.options import moment
-from heardback.events import EVENT_TYPES
+from heardback.events import CLASSES, EVENT_TYPES
 from heardback.formats import native
 from heardback.settings import Settings
 from heardback.stores import Filter, Stored
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.description = "List what readers did, newest first: a line an event, its columns parted by tabs."
     parser.epilog = "example: heardback events --type click --since 2026-01-31 --json"
     parser.add_argument("--type", action="append", choices=EVENT_TYPES, default=[], help="may stand several times")
+    parser.add_argument("--verdict", action="append", choices=CLASSES, default=[], help="may stand several times")
     parser.add_argument("--recipient", default="", metavar="ADDRESS")
     parser.add_argument("--message-id", default="", metavar="ID")
     parser.add_argument("--since", type=moment, default=0.0, metavar="TIME", help="the first moment that counts")
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the events that are asked for."""
     wanted = Filter(
         types=tuple(args.type),
+        verdicts=tuple(args.verdict),
         recipient=args.recipient,
         message_id=args.message_id,
         since=int(args.since * 1000),
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     )
     found = asyncio.run(find(files.load(args.config, os.environ).settings, wanted))
     for each in found:
-        element = native.whole(each.record)
+        element = native.latest(each.record)
         print(element.decode() if args.json else line(orjson.loads(element)))
     return 0
 

@@ -8,6 +8,7 @@ import sys
 from socket import socket
 
 from heardback import files, server
+from heardback.formats import FORMATS
 from heardback.keys import GUESSED, Key
 from heardback.settings import Settings
 
@@ -51,7 +52,7 @@ def cautions(settings: Settings) -> list[str]:
     remarks = [
         f"destination {each.name} has no secret: its batches are not signed"
         for each in settings.destinations
-        if not each.secret
+        if not each.secret and FORMATS[each.format].signs
     ]
     secrets = {"api_token": settings.api_token, "privacy.hash_key": settings.privacy.hash_key}
     secrets |= {f"key {key.id}": key.secret for key in map(Key.parse, settings.keys)}

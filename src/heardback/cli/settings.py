@@ -14,6 +14,7 @@ from heardback.errors import SettingsError
 from heardback.files import Loaded, load, new_key
 from heardback.keys import Key
 from heardback.settings import TABLE, Destination, Row, example, toml, value_at
+from heardback.signatures import new_ecdsa
 
 STARS = "***"
 
@@ -39,14 +40,26 @@ def run_settings(args: argparse.Namespace) -> int:
 
 def configure_keys(parser: argparse.ArgumentParser) -> None:
     """Give `heardback keys` its one command."""
-    parser.description = "Print a new signing key, id:secret, for the setting `keys`."
-    parser.epilog = "example: heardback keys new"
+    parser.description = (
+        "Print a new signing key, id:secret, for the setting `keys`; or a pair for a sendgrid destination."
+    )
+    parser.epilog = "example: heardback keys new --ecdsa > sendgrid.pem"
     parser.add_argument("action", choices=["new"], help="new: make a key")
+    parser.add_argument(
+        "--ecdsa",
+        action="store_true",
+        help="make a private key in PEM, for the secret of a destination, and below it the verification key of its "
+        "receivers; one file may hold both",
+    )
 
 
 def run_keys(args: argparse.Namespace) -> int:
-    """Print a new key whose id is not taken."""
-    print(new_key(taken_ids(args), time.time()))
+    """Print a new key whose id is not taken, or a new pair."""
+    if args.ecdsa:
+        private, public = new_ecdsa()
+        print(private + public)
+    else:
+        print(new_key(taken_ids(args), time.time()))
     return 0
 
 

@@ -28,8 +28,9 @@ def run(args: argparse.Namespace) -> int:
     statuses = asyncio.run(ask(settings))
     if args.json:
         print(json.dumps(statuses, indent=2, ensure_ascii=False))
-    for each in [] if args.json else statuses:
-        print(line(each, oldest_kept(settings.privacy.retention_days, time.time())))
+    kept_from = oldest_kept(settings.privacy.retention_days, time.time())
+    for destination, each in [] if args.json else zip(settings.destinations, statuses, strict=True):
+        print(line(each, kept_from, destination.backlog_alert))
     return 0
 
 
@@ -44,11 +45,12 @@ def oldest_kept(days: int, now: float) -> str:
     return iso(max(now - days * DAY_S, 0)) if days else ""
 
 
-def line(status: dict[str, Any], kept_from: str) -> str:
+def line(status: dict[str, Any], kept_from: str, backlog_alert: int) -> str:
     """Write a destination as one line."""
     answer = status["last_answer"]
     parts = [
         f"{status['name']}: {status['waiting']} waiting",
+        "more than backlog_alert" if 0 < backlog_alert < status["waiting"] else "",
         f"oldest {status['oldest']}" if status["oldest"] else "",
         "past retention_days and not deleted" if status["oldest"] and status["oldest"] < kept_from else "",
         "paused" if status["paused"] else "",

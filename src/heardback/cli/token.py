@@ -12,7 +12,8 @@ from heardback.errors import BadToken, SettingsError
 from heardback.tokens import DOORS, Kind, Token
 from heardback.tracker import Tracker
 
-MADE = ("open", "click", "unsubscribe", "preferences")
+MADE = tuple(DOORS)
+WITH_URL = ("click", "site")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     making = actions.add_parser("make", help="print a tracked URL", epilog=parser.epilog)
     making.add_argument("kind", choices=MADE)
     making.add_argument("--recipient", default="", metavar="ADDRESS")
-    making.add_argument("--url", help="where a click goes")
+    making.add_argument("--url", help="where a click goes, also mailto:; the page that a site token is for")
     making.add_argument("--link", type=int, metavar="INDEX", help="index of the link in the letter")
     letter_options(making)
 
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     tracker = Tracker.from_settings(args.config)
     if args.action == "read":
         token = read(tracker, args.token)
-        print(json.dumps(asdict(token), indent=2, ensure_ascii=False))
+        print(json.dumps(asdict(token), indent=2, ensure_ascii=False, default=str))
     else:
         print(made(tracker, args))
     return 0
@@ -59,13 +60,15 @@ def read(tracker: Tracker, text: str) -> Token:
 def made(tracker: Tracker, args: argparse.Namespace) -> str:
     """Make a tracked URL. Raises SettingsError where the options do not go together."""
     kind: Kind = args.kind
-    if (kind == "click") != bool(args.url):
-        raise SettingsError(("a click needs --url, and nothing else has one",))
+    if (kind == "click" and not args.url) or (args.url and kind not in WITH_URL):
+        raise SettingsError(("a click needs --url, a site token may have one, and nothing else has",))
     options = options_of(args)
     make = {"open": tracker.open_url, "unsubscribe": tracker.unsubscribe_url, "preferences": tracker.preferences_url}
     try:
         if kind == "click":
             return tracker.click_url(args.url, args.recipient, link=args.link, **options)
+        if kind == "site":
+            return tracker.site_url(args.recipient, args.url or "", **options)
         return make[kind](args.recipient, **options)
     except ValueError as error:
         raise SettingsError((str(error),)) from None

@@ -1,7 +1,8 @@
 """Deliveries: every destination has a loop of its own, so that a dead one costs the others nothing.
 
-The loop is in lane, what goes into a POST in portions, what people ask for in operations, how deliveries are shown in
-report, what is said aloud in alarm.
+The loop is in lane, who is sent what in selection, what goes into a POST in portions, how one attempt goes in round and
+pace, what comes of it in changes, what people ask for in operations, how deliveries are shown in report, what is said
+aloud in alarm.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from heardback.dispatcher.lane import Lane
 from heardback.dispatcher.report import describe, overview
 from heardback.events import Clock
+from heardback.formats import FORMATS, Format
 from heardback.settings import Destination
 from heardback.stores import Store
 from heardback.stores.cursors import SCHEDULE_S
@@ -37,13 +39,21 @@ class Dispatcher:
         clock: Clock = time.time,
         random: Callable[[], float] = random.random,
         schedule: Sequence[float] = SCHEDULE_S,
+        hash_key: str = "",
+        formats: Mapping[str, Format] = FORMATS,
     ) -> None:
-        """Connect to nothing yet. `holder` names this dispatcher among all; `schedule` is in seconds."""
+        """Connect to nothing yet. `holder` names this dispatcher among all; `schedule` is in seconds.
+
+        `hash_key` is that of `[privacy]`, on which the ids of people hang that some formats send.
+        """
         tls = tls_context()
-        self._lanes = [
-            Lane(store, destination, Webhook(destination, tls=tls, clock=clock), holder, clock, random, schedule)
-            for destination in destinations
-        ]
+
+        def lane(to: Destination) -> Lane:
+            form = formats[to.format]
+            webhook = Webhook(to, form, tls=tls, clock=clock)
+            return Lane(store, to, form, webhook, holder, hash_key, clock, random, schedule)
+
+        self._lanes = [lane(destination) for destination in destinations]
 
     async def start(self) -> None:
         """Fix where new destinations begin. Call it before events are taken, or what comes before `run` is missed.

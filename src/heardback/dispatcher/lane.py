@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from heardback.dispatcher.alarm import Alarm
-from heardback.dispatcher.portions import Portion, batch_of, fitted, gathering
+from heardback.dispatcher.changes import Change, Claim, after_each, asked
+from heardback.dispatcher.pace import Pace
+from heardback.dispatcher.portions import batch_of, fitted, gathering, portion, round_of
+from heardback.dispatcher.round import Round
+from heardback.dispatcher.selection import Selection, subject_of
 from heardback.errors import StoreError
 from heardback.events import Clock, Record
-from heardback.formats import FORMATS
-from heardback.formats.native import Encoded
+from heardback.formats import Format
+from heardback.formats.encoded import Encoded, Terms
 from heardback.settings import Destination
-from heardback.stores import Batch, Cursor, DeadLetter, Store, Stored, cursors
-from heardback.webhook import Delivered, Gone, Outcome, Refused, Retry, Webhook
+from heardback.stores import Batch, Cursor, Store, Stored, cursors
+from heardback.webhook import Delivered, Outcome, Refused, Webhook
 
 POLL_S = 1.0
 """How often a loop looks what others did to the store: other processes' events, leases that end, a person's pause."""
 PASSING_S = 0.25
 """How long new events gather that the destination does not take, so that each of them is not a commit."""
-RENEW_S = 3.0
+HELD_LOOK_S = 0.25
+"""How often a loop looks whether the next event was judged meanwhile; news is of recordings too, so it does not ask."""
+ROUND_PAGE = 100
+"""How many events are read to find the few of a round."""
 GIVE_WAY_S, REST_S = 10e-3, 100e-6
 """How long a lane rests for each commit of the journal since its last rest; and, at most, for each event of its batch.
 
@@ -44,8 +51,10 @@ class Lane:
         self,
         store: Store,
         destination: Destination,
+        form: Format,
         webhook: Webhook,
         holder: str,
+        hash_key: str,
         clock: Clock,
         random: Callable[[], float],
         schedule: Sequence[float],
@@ -58,9 +67,11 @@ class Lane:
         self._clock = clock
         self._random = random
         self._schedule = schedule
-        self._encode = FORMATS[destination.format].encode
-        self._types = FORMATS[destination.format].carries.intersection(destination.events)
-        self._alarm = Alarm(store, destination)
+        self._format = form
+        self._selection = Selection.of(destination, form)
+        self._terms = terms_of(destination, hash_key)
+        self._pace = Pace(destination.rate_per_minute or form.rate_per_minute(destination.headers))
+        self._alarm = Alarm(store, destination, form)
         self._news = asyncio.Event()
         self._commits = 0
         """Of the journal, since the last rest."""
@@ -114,41 +125,66 @@ class Lane:
 
     async def _fill(self, cursor: Cursor, now: float) -> None:
         """Pin and post what comes next: dead letters that somebody wants to be retried, else the next events."""
-        if retried := await self._store.retried(cursor.name, self._to.max_batch):
+        at_once = ROUND_PAGE if self._format.single else self._to.max_batch
+        if retried := await self._store.retried(cursor.name, at_once):
             await self._retry(cursor, retried, now)
             return
         end = await self._store.end()
-        if page := await self._store.read(cursor.position, self._to.max_batch, self._to.max_bytes):
-            await self._go_on(cursor, page, end, now)
+        page = await self._store.read(cursor.position, at_once, self._to.max_bytes)
+        if ready := self._selection.ready(page, now):
+            await self._go_on(cursor, ready, len(ready) == len(page) and page[-1].position < end, now)
+        elif page:
+            await asyncio.sleep(HELD_LOOK_S)
         else:
             await self._wait_for_news()
 
     async def _retry(self, cursor: Cursor, page: Sequence[Stored], now: float) -> None:
         """Pin and post dead letters, which they are until they are settled; the cursor stays where it is."""
-        taken, encoded = self._fitted(cursor, page)
-        batch = replace(batch_of(taken, encoded, now), last=cursor.position, passed_over=0)
+        batch = replace(await self._batch(cursor, page, now), last=cursor.position, passed_over=0)
         if batch.event_ids:
             await self._send(cursor, batch, now)
         else:
             event_ids = tuple(stored.record.event_id for stored in page)
             await self._store.save(cursors.passed(cursor, cursor.position, 0), settled=event_ids)
 
-    async def _go_on(self, cursor: Cursor, page: Sequence[Stored], end: int, now: float) -> None:
+    async def _go_on(self, cursor: Cursor, page: Sequence[Stored], more: bool, now: float) -> None:
         """Pin and post the next events, once they are enough or have waited long enough."""
-        full = len(page) >= cursors.largest_batch(cursor, self._to.max_batch) or page[-1].position < end
+        full = more or self._format.single or len(page) >= cursors.largest_batch(cursor, self._to.max_batch)
         if not full and (left := gathering(page, self._to.max_wait_s, now)):
             await asyncio.sleep(min(left, POLL_S))
             return
-        taken, encoded = self._fitted(cursor, page)
-        if taken.records:
-            await self._send(cursor, batch_of(taken, encoded, now), now)
+        batch = await self._batch(cursor, page, now)
+        if batch.event_ids:
+            await self._send(cursor, batch, now)
         else:
-            await self._store.save(cursors.passed(cursor, taken.last, taken.passed_over))
+            await self._store.save(cursors.passed(cursor, batch.last, batch.passed_over))
             await asyncio.sleep(0 if full else PASSING_S)
 
-    def _fitted(self, cursor: Cursor, page: Sequence[Stored]) -> tuple[Portion, Encoded]:
+    async def _batch(self, cursor: Cursor, page: Sequence[Stored], now: float) -> Batch:
+        """Make a batch of the first events of a page that are sent; one of none, where none is."""
+        terms, subjects = replace(self._terms, now=now), await self._subjects(page)
+
+        def wanted(record: Record) -> bool:
+            return self._selection.takes(record, terms, subjects)
+
+        def encode(records: Sequence[Record]) -> Encoded:
+            return self._format.encode(records, terms)
+
+        if self._format.single:
+            return round_of(portion(page, wanted, self._to.concurrency, apart=True), encode, now)
         limit = cursors.largest_batch(cursor, self._to.max_batch)
-        return fitted(page, self._takes, limit, self._encode, self._to.max_bytes)
+        return batch_of(*fitted(page, wanted, limit, encode, self._to.max_bytes), now)
+
+    async def _subjects(self, page: Sequence[Stored]) -> Mapping[UUID, Record]:
+        """Give what the verdict events of a page are about, by the ids of those."""
+        verdicts = [
+            each.record for each in page if each.record.type == "verdict" and "verdict" in self._selection.types
+        ]
+        if not verdicts:
+            return {}
+        about = {record.event_id: subject_of(record) for record in verdicts}
+        found = {each.record.event_id: each.record for each in await self._store.get(list(about.values()))}
+        return {event_id: found[subject] for event_id, subject in about.items() if subject in found}
 
     async def _send(self, cursor: Cursor, batch: Batch, now: float) -> None:
         await self._give_way(batch)
@@ -162,9 +198,6 @@ class Lane:
         commits, self._commits = self._commits, 0
         await asyncio.sleep(min(commits * GIVE_WAY_S, len(batch.event_ids) * REST_S))
 
-    def _takes(self, record: Record) -> bool:
-        return record.type in self._types
-
     async def _wait_for_news(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):
@@ -175,27 +208,36 @@ class Lane:
         claim = Claim(self._store, cursor)
         async with asyncio.TaskGroup() as group:
             keeper = group.create_task(claim.keep(self._clock))
-            outcome = await self._webhook.post(cursors.pinned_in(cursor))
+            outcomes = await Round(self._webhook, self._pace, self._to.concurrency).post(cursors.pinned_in(cursor))
             keeper.cancel()
         while True:
             try:
-                await self._conclude(claim, outcome)
+                await self._conclude(claim, outcomes)
             except StoreError as error:
                 await self._rest(error)
             else:
                 return
 
-    async def _conclude(self, claim: Claim, outcome: Outcome) -> None:
-        now = self._clock()
-        asked = outcome.after if isinstance(outcome, Retry) else None
-        wait = cursors.delay(claim.cursor.attempts + 1, self._random(), asked, self._schedule)
-        if await claim.write(lambda cursor: after(cursor, outcome, now, wait)):
-            self._tell(claim.cursor, outcome)
+    async def _conclude(self, claim: Claim, outcomes: Sequence[Outcome]) -> None:
+        """Write down what came of it, and when the destination may be posted to again, by whichever node."""
+        now, rest = self._clock(), asked(outcomes)
+        wait = cursors.delay(claim.cursor.attempts + 1, self._random(), rest, self._schedule)
+        pause = max(self._pace.wait(), 0.0 if rest is None else cursors.clamped(rest))
+
+        def change(cursor: Cursor) -> Change:
+            made = after_each(cursor, outcomes, now, wait)
+            return replace(made, cursor=cursors.rested(made.cursor, now + pause)) if pause else made
+
+        if await claim.write(change):
+            for outcome in dict.fromkeys(outcomes):
+                self._tell(claim.cursor, outcome)
 
     def _tell(self, cursor: Cursor, outcome: Outcome) -> None:
-        """Log what became of a batch: never its events, its address or its headers."""
+        """Log what became of a request: never its events, its address or its headers."""
         if isinstance(outcome, Delivered):
             log.debug("destination %s: %s", cursor.name, outcome.answer)
+        elif isinstance(outcome, Refused) and not cursor.suspects:
+            log.error("destination %s: %s, dead letters", cursor.name, outcome.answer)
         elif cursor.paused:
             log.warning("destination %s: %s, paused until somebody resumes it", cursor.name, outcome.answer)
         elif cursor.attempts:
@@ -204,62 +246,6 @@ class Lane:
             log.warning("destination %s: %s, the batch is halved", cursor.name, outcome.answer)
         else:
             log.error("destination %s: %s, dead letters", cursor.name, outcome.answer)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is written in one commit."""
-
-    cursor: Cursor
-    dead: tuple[DeadLetter, ...] = ()
-    settled: tuple[UUID, ...] = ()
-    """Events that are no dead letters any more, if they ever were."""
-
-
-class Claim:
-    """A batch in flight that is ours until somebody takes it from us."""
-
-    def __init__(self, store: Store, cursor: Cursor) -> None:
-        """Take a cursor that was just saved with our lease and a batch."""
-        self._store = store
-        self._holder = cursor.holder
-        self._batch_id = cursors.pinned_in(cursor).id
-        self.cursor = cursor
-
-    async def write(self, change: Callable[[Cursor], Change]) -> bool:
-        """Write a change, also when others write the same cursor; False where the batch is no longer ours."""
-        cursor: Cursor | None = self.cursor
-        while cursor and cursor.holder == self._holder and cursor.batch and cursor.batch.id == self._batch_id:
-            self.cursor = cursor
-            made = change(cursor)
-            if saved := await self._store.save(made.cursor, made.dead, made.settled):
-                self.cursor = saved
-                return True
-            cursor = await self._store.cursor(cursor.name)
-        return False
-
-    async def keep(self, clock: Clock) -> None:
-        """Renew the lease until it is lost; where the store fails, the next time may do."""
-        kept = True
-        while kept:
-            await asyncio.sleep(RENEW_S)
-            with suppress(StoreError):
-                kept = await self.write(lambda cursor: Change(cursors.renewed(cursor, clock())))
-
-
-def after(cursor: Cursor, outcome: Outcome, now: float, wait: float) -> Change:
-    """Say what an answer makes of a cursor; `wait` is the time until another attempt."""
-    event_ids = cursors.pinned_in(cursor).event_ids
-    match outcome:
-        case Delivered(answer):
-            return Change(cursors.settled(cursor, answer, now), settled=event_ids)
-        case Gone(answer):
-            return Change(cursors.gone(cursor, answer, now))
-        case Retry(answer) if not cursors.is_worn_out(cursor):
-            return Change(cursors.postponed(cursor, answer, wait, now))
-        case Refused(answer) if len(event_ids) > 1:
-            return Change(cursors.halved(cursor, answer, now))
-    return Change(*cursors.buried(cursor, outcome.answer, now))
 
 
 async def begun(store: Store, destination: Destination) -> Cursor:
@@ -271,3 +257,14 @@ async def begun(store: Store, destination: Destination) -> Cursor:
     else:
         position = await store.end()
     return await store.start(destination.name, position)
+
+
+def terms_of(destination: Destination, hash_key: str) -> Terms:
+    """Give what a destination's settings have to do with its format."""
+    return Terms(
+        hash_key=hash_key,
+        headers=destination.headers,
+        create_people=destination.create_people,
+        environment=destination.environment,
+        hash_contacts=destination.hash_contacts,
+    )

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from heardback.dispatcher.lane import begun
-from heardback.events import Clock, new_id
+from heardback.dispatcher.lane import begun, terms_of
+from heardback.dispatcher.portions import Portion, batch_of
+from heardback.events import Clock
 from heardback.formats import FORMATS
 from heardback.settings import Destination
-from heardback.stores import Batch, Cursor, EventLog, Store, cursors
+from heardback.stores import Cursor, EventLog, Store, cursors
 from heardback.webhook import Delivered, Outcome, Webhook, tls_context
 
 
@@ -54,9 +55,12 @@ async def position_of(log: EventLog, event_id: UUID) -> int | None:
 
 
 async def attempt(destination: Destination, clock: Clock) -> Trial:
-    """Post an empty array now, signed as any batch, past the cursor: a receiver has nothing to do for it."""
-    empty = FORMATS[destination.format].encode(())
-    batch = Batch(f"msg_{new_id(clock()).hex}", (), 0, empty.body, empty.content_type)
+    """Post what has no event in it now, signed as any batch, past the cursor: a receiver has nothing to do for it.
+
+    That is an empty array; of a format of one event each it is an empty object, which many receivers refuse.
+    """
+    terms = replace(terms_of(destination, ""), now=clock())
+    batch = batch_of(Portion((), 0, 0), FORMATS[destination.format].encode((), terms), clock())
     webhook = Webhook(destination, tls=await asyncio.to_thread(tls_context), clock=clock)
     try:
         outcome: Outcome = await webhook.post(batch)

@@ -1,6 +1,6 @@
-"""What goes into a POST: the events of one page that a destination takes, as many as its bounds allow.
+"""What goes into a POST, or into a round of them: the events of one page that a destination takes, in its bounds.
 
-Pure. Reading pages and pinning what is made here is in lane.
+Pure. Which events those are is in selection; reading pages and pinning what is made here is in lane.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from heardback.events import Record, milliseconds_of, new_id
-from heardback.formats.native import Encoded
-from heardback.stores import Batch, Stored
+from heardback.formats.encoded import Encoded
+from heardback.stores import Batch, Part, Stored
 
 Wanted = Callable[[Record], bool]
 Encode = Callable[[Sequence[Record]], Encoded]
@@ -27,13 +27,22 @@ class Portion:
     """How many events up to there are not among them."""
 
 
-def portion(page: Sequence[Stored], wanted: Wanted, limit: int) -> Portion:
-    """Take the first wanted events of a page that is not empty."""
-    found = [stored for stored in page if wanted(stored.record)]
-    taken = found[:limit]
-    last = (page if taken == found else taken)[-1].position
-    passed_over = sum(stored.position <= last for stored in page) - len(taken)
-    return Portion(tuple(stored.record for stored in taken), last, passed_over)
+def portion(page: Sequence[Stored], wanted: Wanted, limit: int, *, apart: bool = False) -> Portion:
+    """Take the first wanted events of a page that is not empty; with `apart`, no two of one person."""
+    taken: list[Record] = []
+    people: set[str] = set()
+    last = passed_over = skipped = 0
+    for stored in page:
+        if not wanted(stored.record):
+            skipped += 1
+            continue
+        person = stored.record.recipient.lower()
+        if len(taken) == limit or (apart and person in people):
+            return Portion(tuple(taken), last, passed_over)
+        taken.append(stored.record)
+        people |= {person} if person else set()
+        last, passed_over = stored.position, skipped
+    return Portion(tuple(taken), page[-1].position, skipped)
 
 
 def fitted(
@@ -60,6 +69,20 @@ def gathering(page: Sequence[Stored], max_wait_s: float, now: float) -> float:
 
 
 def batch_of(taken: Portion, encoded: Encoded, now: float) -> Batch:
-    """Make a batch with an id of its own (Standard Webhooks' form) from what was taken."""
+    """Make a batch with an id of its own (Standard Webhooks' form) of what was taken."""
+    parts = (Part(len(encoded.body), encoded.headers),) if encoded.headers else ()
+    return batched(taken, encoded.body, encoded.content_type, parts, now)
+
+
+def round_of(taken: Portion, encode: Encode, now: float) -> Batch:
+    """Make a batch of what was taken in which each event is a request of its own."""
+    encoded = [encode((record,)) for record in taken.records]
+    parts = tuple(Part(len(each.body), each.headers) for each in encoded)
+    content_type = encoded[0].content_type if encoded else ""
+    return batched(taken, b"".join(each.body for each in encoded), content_type, parts, now)
+
+
+def batched(taken: Portion, body: bytes, content_type: str, parts: tuple[Part, ...], now: float) -> Batch:
+    """Make a batch."""
     ids = tuple(record.event_id for record in taken.records)
-    return Batch(f"msg_{new_id(now).hex}", ids, taken.last, encoded.body, encoded.content_type, taken.passed_over)
+    return Batch(f"msg_{new_id(now).hex}", ids, taken.last, body, content_type, taken.passed_over, parts)

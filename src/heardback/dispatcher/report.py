@@ -14,7 +14,7 @@ import orjson
 
 from heardback.dispatcher.alarm import overdue
 from heardback.events import Clock, Record, milliseconds_of
-from heardback.formats import native
+from heardback.formats import FORMATS, native
 from heardback.settings import Destination
 from heardback.signatures import public_keys
 from heardback.stores import Cursor, DeadLetter, Store
@@ -30,7 +30,7 @@ async def overview(store: Store, destinations: Sequence[Destination], clock: Clo
         waiting = await store.waiting(cursor.position) if begun else 0
         first = await store.read(cursor.position, 1) if waiting else []
         oldest = milliseconds_of(first[0].record.event_id) / 1000 if first else None
-        late = await overdue(store, destination, cursor, clock()) if begun else 0
+        late = await overdue(store, destination, FORMATS[destination.format], cursor, clock()) if begun else 0
         found.append(describe(destination, cursor, waiting, oldest, dead.get(destination.name, 0), late))
     return found
 
@@ -58,8 +58,13 @@ def describe(
         "last_answer": answered if cursor.last_answer else None,
         "dead_letters": dead_letters,
         "unsubscribes_overdue": unsubscribes_overdue,
-        **({"public_key": public_keys(destination.secret)} if destination.signing == "v1a" else {}),
+        **({"public_key": public_keys(destination.secret)} if has_key_pair(destination) else {}),
     }
+
+
+def has_key_pair(destination: Destination) -> bool:
+    """Say whether its receiver verifies with a public key."""
+    return destination.signing == "v1a" or (destination.format == "sendgrid" and bool(destination.secret))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Refusal:
     @property
     def json(self) -> bytes:
         """Give it as JSON, the event as in `/api/events`."""
-        event = orjson.Fragment(native.whole(self.record)) if self.record else None
+        event = orjson.Fragment(native.latest(self.record)) if self.record else None
         said = {"event_id": str(self.dead.event_id), "answer": self.dead.answer, "at": iso(self.dead.at)}
         return orjson.dumps({**said, "event": event})
 

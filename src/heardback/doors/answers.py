@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from starlette.requests import Request
@@ -16,23 +17,26 @@ HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 class Problem(Exception):
     """An answer that is a problem: its status, what it is, and what to do."""
 
-    def __init__(self, status: int, title: str, detail: str = "") -> None:
+    def __init__(self, status: int, title: str, detail: str = "", faults: Mapping[str, str] | None = None) -> None:
+        """Take, besides, what is wrong with a body: JSON pointers and what is to be said of each place."""
         super().__init__(title)
-        self.status, self.title, self.detail = status, title, detail
+        self.status, self.title, self.detail, self.faults = status, title, detail, faults or {}
 
     def answer(self) -> Response:
         """Give it as problem details."""
-        said = {"type": "about:blank", "title": self.title, "status": self.status}
+        said: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
         if self.detail:
             said["detail"] = self.detail
+        if self.faults:
+            said["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in self.faults.items()]
         headers = {**HEADERS, "www-authenticate": "Bearer"} if self.status == 401 else HEADERS
         return Response(orjson.dumps(said), self.status, headers, "application/problem+json")
 
 
-def as_json(content: object) -> Response:
+def as_json(content: object, status: int = 200) -> Response:
     """Give an answer in JSON; bytes are JSON already."""
     body = content if isinstance(content, bytes) else orjson.dumps(content)
-    return Response(body, 200, HEADERS, "application/json")
+    return Response(body, status, HEADERS, "application/json")
 
 
 def listed(items: Sequence[bytes], cursor: str | None) -> Response:

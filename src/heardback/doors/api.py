@@ -1,7 +1,7 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-What operators do is in operators, who unsubscribed in suppressions; what is asked of a body stands in bodies, problems
-and JSON answers in answers.
+What operators do is in operators, who unsubscribed in suppressions, site events in site; what is asked of a body stands
+in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from heardback.dispatcher import overview
 from heardback.doors import bodies
 from heardback.doors.answers import Endpoint, Problem, as_json, listed
 from heardback.doors.operators import Operators
+from heardback.doors.site import SiteDoor
 from heardback.doors.suppressions import Suppressions
 from heardback.errors import BadLetter, StoreError
 from heardback.formats import native
@@ -38,6 +39,7 @@ class ApiDoor:
     tracker: Tracker
     store: Store
     configured: Sequence[Destination]
+    site: SiteDoor
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -45,6 +47,7 @@ class ApiDoor:
             Route("/api/rewrite", self._guarded(self.rewrite), methods=["POST"]),
             Route("/api/tokens", self._guarded(self.tokens), methods=["POST"]),
             Route("/api/events", self._guarded(self.events), methods=["GET"]),
+            Route("/api/events", self._guarded(self.site.said_by_server), methods=["POST"]),
             Route("/api/events/{event_id}", self._guarded(self.event), methods=["GET"]),
             Route("/api/destinations", self._guarded(self.destinations), methods=["GET"]),
             *Operators(self.store, self.configured).routes(self._guarded),
@@ -71,7 +74,7 @@ class ApiDoor:
         """List events, newest first."""
         wanted = bodies.events_wanted(request.query_params)
         found = await self.store.find(wanted)
-        return listed([native.whole(each.record) for each in found], bodies.next_page(found, wanted))
+        return listed([native.latest(each.record) for each in found], bodies.next_page(found, wanted))
 
     async def event(self, request: Request) -> Response:
         """Give one event."""
@@ -82,7 +85,7 @@ class ApiDoor:
         found = await self.store.get([event_id])
         if not found:
             raise Problem(404, "No such event")
-        return as_json(native.whole(found[0].record))
+        return as_json(native.latest(found[0].record))
 
     async def destinations(self, _: Request) -> Response:
         """List the destinations and how each is doing."""

@@ -16,7 +16,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from heardback.doors.answers import Problem
-from heardback.events import EVENT_TYPES, Modes, seconds_of
+from heardback.events import CLASSES, EVENT_TYPES, Modes, seconds_of
 from heardback.stores import NEWEST_AT_MOST, Filter, Stored
 from heardback.tokens import DOORS
 from heardback.tracker import Options, Tracker
@@ -54,7 +54,7 @@ class PageWanted(Wanted, frozen=True, kw_only=True):
 class TokenWanted(Wanted, frozen=True, kw_only=True):
     """The body that asks for a token."""
 
-    kind: Literal["open", "click", "unsubscribe", "preferences"]
+    kind: Literal["open", "click", "unsubscribe", "preferences", "site"]
     recipient: str = ""
     url: str | None = None
     link: int | None = None
@@ -107,8 +107,8 @@ async def tokens(request: Request) -> TokensWanted:
 
 def made(tracker: Tracker, asked: TokenWanted) -> dict[str, str]:
     """Make the token that a body asks for."""
-    if (asked.kind == "click") != bool(asked.url):
-        raise Problem(400, "Bad request", "a click needs its url, and nothing else has one")
+    if asked.kind != "site" and (asked.kind == "click") != bool(asked.url):
+        raise Problem(400, "Bad request", "a click needs its url, a site token may have one, and nothing else has")
     try:
         url = url_of(tracker, asked)
     except ValueError as error:
@@ -122,6 +122,8 @@ def url_of(tracker: Tracker, asked: TokenWanted) -> str:
         return tracker.click_url(asked.url or "", asked.recipient, link=asked.link, **asked.options)
     if asked.kind == "open":
         return tracker.open_url(asked.recipient, **asked.options)
+    if asked.kind == "site":
+        return tracker.site_url(asked.recipient, asked.url or "", **asked.options)
     if asked.kind == "unsubscribe":
         return tracker.unsubscribe_url(asked.recipient, **asked.options)
     return tracker.preferences_url(asked.recipient, **asked.options)
@@ -157,14 +159,12 @@ def options_of(said: Mapping[str, Any]) -> Options:
 
 def events_wanted(query: QueryParams) -> Filter:
     """Read the query that asks for events."""
-    unknown = set(query) - {"type", "recipient", "message_id", "since", "until", "limit", "cursor"}
+    unknown = set(query) - {"type", "verdict", "recipient", "message_id", "since", "until", "limit", "cursor"}
     if unknown:
         raise Problem(400, "Bad request", f"there is no filter {min(unknown)}")
-    types = tuple(part for value in query.getlist("type") for part in value.split(",") if part)
-    if not set(types) <= set(EVENT_TYPES):
-        raise Problem(400, "Bad request", f"type is one of {', '.join(EVENT_TYPES)}")
     return Filter(
-        types=types,
+        types=some_of(query, "type", EVENT_TYPES),
+        verdicts=some_of(query, "verdict", CLASSES),
         recipient=query.get("recipient", ""),
         message_id=query.get("message_id", ""),
         since=milliseconds(query.get("since", "")),
@@ -172,6 +172,14 @@ def events_wanted(query: QueryParams) -> Filter:
         before=position_of(query.get("cursor", "")),
         limit=limit_of(query.get("limit", "100")),
     )
+
+
+def some_of(query: QueryParams, name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Read a filter that names some of a few words, parted by commas or in parameters of their own."""
+    words = tuple(part for value in query.getlist(name) for part in value.split(",") if part)
+    if not set(words) <= set(known):
+        raise Problem(400, "Bad request", f"{name} is one of {', '.join(known)}")
+    return words
 
 
 def milliseconds(text: str) -> int:

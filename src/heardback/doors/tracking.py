@@ -9,21 +9,23 @@ import asyncio
 import contextlib
 import logging
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Unpack
+from urllib.parse import unquote
+from uuid import UUID
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from heardback import formats, links, privacy, signals
+from heardback import formats, links
+from heardback.doors.hits import Hits, Site
 from heardback.doors.pages import Pages
 from heardback.errors import BadToken
-from heardback.events import Clock, Event, EventType, Record, new_id
-from heardback.formats import native
-from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal, Outcome
+from heardback.events import EventType
+from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal
+from heardback.links import landing
 from heardback.tokens import Keyring, Kind, Token, halon
 
 logger = logging.getLogger(__name__)
@@ -39,9 +41,9 @@ ROBOTS = "User-agent: *\nDisallow: /\n"
 
 LONGEST_BODY = 16_384
 BODY_WAITS_S = 10.0
-LONGEST_AGENT = 1_024
 
-ORDINARY_TARGET = re.compile(r"(?i)https?://[\x20-\x7e]+\Z")
+WEB_TARGET = re.compile(r"(?i)https?:[/\\]{2}[ -~]*[!-~]\Z")
+MAIL_TARGET = re.compile(r"(?i)mailto:[ -~]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,12 @@ class TrackingDoor:
     keyring: Keyring
     journal: Journal
     pages: Pages
-    hash_key: str
-    ip_policy: str = "full"
+    hits: Hits
     halon_secrets: Mapping[int, str] = field(default_factory=dict)
     well_known: Mapping[str, bytes] = field(default_factory=dict)
     """Contents of the files that stand in the settings, by their name under `/.well-known/`."""
-    clock: Clock = time.time
+    click_id_hosts: Collection[str] = ()
+    """Which hosts a redirect tells of its click: `www.example.com`, `*.example.com`; in lower case."""
 
     def routes(self) -> list[Route]:
         """Give the door's routes. HEAD is answered like GET, and changes nothing."""
@@ -73,30 +75,28 @@ class TrackingDoor:
 
     async def open(self, request: Request) -> Response:
         """Send the pixel, whatever happens; record an open if the token is ours."""
-        try:
+        with contextlib.suppress(BadToken):
             token = self._read("open", request.path_params["token"].removesuffix(".gif"))
-            await self._record(token, "open", request)
-        except BadToken:
-            pass
-        except Exception as error:  # noqa: BLE001  whatever the error, the pixel is sent
-            logger.error("an open was not recorded: %s", type(error).__name__)
+            await self._noted(token, "open", request)
         return pixel()
 
     async def click(self, request: Request) -> Response:
-        """Send the reader where the token says and nowhere else; record a click."""
+        """Send the reader where the token says and nowhere else; record a click.
+
+        No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`.
+        """
         try:
             token = self._read("click", request.path_params["token"])
-            location = target_of(token)
+            target = target_of(token)
         except BadToken:
             return self.pages.answer("not_found", 404)
-        try:
-            await self._record(token, "click", request)
-        except Exception as error:  # noqa: BLE001  whatever the error, the reader is sent on
-            logger.error("a click was not recorded: %s", type(error).__name__)
-        answer = Response(status_code=302, headers=CLICK_HEADERS)
-        # Starlette's RedirectResponse quotes its target again: what was signed would not be what is sent.
-        answer.raw_headers.append((b"location", location.encode("ascii")))
-        return answer
+        if MAIL_TARGET.match(target):
+            await self._noted(token, "site", request, name="click_to_email")
+            return self.pages.answer("mailto", url=target, address=addressee(target))
+        click = await self._noted(token, "click", request)
+        if click and landing.listed(target, self.click_id_hosts):
+            target = landing.told(target, self.keyring.seal(Token("site", event_id=click)))
+        return redirect(target)
 
     async def unsubscribe(self, request: Request) -> Response:
         """Show the button; on POST unsubscribe, whatever the body (RFC 8058): 200 only once it is durable."""
@@ -108,7 +108,8 @@ class TrackingDoor:
             return self.pages.answer("unsubscribe", recipient=token.recipient, list=token.list)
         if not await small(request):
             return self.pages.answer("too_large", 413)
-        if await self._record(token, "unsubscribe", request, UNSUBSCRIBE_WAITS_S) != "durable":
+        record = self.hits.record(token, "unsubscribe", request)
+        if await self.journal.record(record, UNSUBSCRIBE_WAITS_S) != "durable":
             return self.pages.answer("unavailable", 503)
         return self.pages.answer("unsubscribed", recipient=token.recipient, list=token.list)
 
@@ -148,30 +149,21 @@ class TrackingDoor:
             return self.keyring.read(kind, text)
         return halon.read(kind, text, self.halon_secrets)
 
-    async def _record(self, token: Token, event: EventType, request: Request, wait_s: float | None = None) -> Outcome:
-        if token.mode == "off" or request.method == "HEAD":
-            return "durable"
-        record = self._made(token, event, request)
-        return await (self.journal.record(record) if wait_s is None else self.journal.record(record, wait_s))
+    async def _noted(self, token: Token, event: EventType, request: Request, **site: Unpack[Site]) -> UUID | None:
+        """Record what a reader did, and give the event's id; None where nothing is recorded of it.
 
-    def _made(self, token: Token, event: EventType, request: Request) -> Record:
-        now = self.clock()
-        shown = signals.of(request.method, request.headers, token.sent_at, now)
-        made = Event(
-            type=event,
-            event_id=new_id(now),
-            timestamp=int(now * 1000),
-            recipient=token.recipient,
-            message_id=token.message_id,
-            ip=privacy.shown_address(request.client.host if request.client else "", self.ip_policy),
-            user_agent=request.headers.get("user-agent", "")[:LONGEST_AGENT],
-            url=token.url if event == "click" else "",
-            additional=token.additional,
-            list=token.list,
-            link=token.link,
-            mode=token.mode,
-        )
-        return native.record(privacy.lowered(made, self.hash_key), orjson.dumps(shown))
+        A HEAD is given one too, so that its answer is a GET's, but nothing is recorded.
+        """
+        if token.mode == "off":
+            return None
+        try:
+            record = self.hits.record(token, event, request, **site)
+            if request.method != "HEAD":
+                await self.journal.record(record)
+        except Exception as error:  # noqa: BLE001  whatever the error, the reader is answered
+            logger.error("an event of type %s was not recorded: %s", event, type(error).__name__)
+            return None
+        return record.event_id
 
 
 def pixel() -> Response:
@@ -179,17 +171,31 @@ def pixel() -> Response:
     return Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS)
 
 
+def redirect(target: str) -> Response:
+    """Give the answer that leads to a target of ASCII, byte for byte."""
+    answer = Response(status_code=302, headers=CLICK_HEADERS)
+    # Starlette's RedirectResponse quotes its target again: what was signed would not be what is sent.
+    answer.raw_headers.append((b"location", target.encode("ascii")))
+    return answer
+
+
 def target_of(token: Token) -> str:
-    """Give the Location of a click: as it was signed. Raises BadToken where no browser could be sent there.
+    """Give the target of a click as it was signed. Raises BadToken where no browser could be sent there.
 
     Only Halon's tokens may hold a target that is not ASCII: it is written as a browser would ask for it.
     """
-    if ORDINARY_TARGET.match(token.url):
+    if WEB_TARGET.match(token.url) or MAIL_TARGET.match(token.url):
         return token.url
-    target, reason = links.target(token.url)
-    if reason or not ORDINARY_TARGET.match(target):
+    target, reason = links.target(token.url, mailto=True)
+    if reason:
         raise BadToken
     return target
+
+
+def addressee(url: str) -> str:
+    """Give whom a `mailto:` URL writes to, for people to read; nothing where it names nobody, or cannot be shown."""
+    to = unquote(re.split("[?#]", url.partition(":")[2], maxsplit=1)[0])
+    return to if to.isprintable() else ""
 
 
 async def small(request: Request) -> bool:

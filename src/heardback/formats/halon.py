@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heardback.events import Record
-from heardback.formats.native import Encoded
+from heardback.formats.encoded import Encoded, Terms
 
 FIRST_KEY_MORE = b',"list":'
 
 
-def encode(records: Sequence[Record]) -> Encoded:
+def encode(records: Sequence[Record], _: Terms) -> Encoded:
     """Make a JSON array of format `halon`."""
     return Encoded(b"[" + b",".join(map(element, records)) + b"]")
 

@@ -8,28 +8,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from heardback.events import Event, Record
+from heardback.formats.encoded import Encoded, Terms
 
-VERDICT = b',"verdict":{"class":"unknown","reasons":[]}}'
-"""The element's last key, joined on as bytes: it is the one thing in it that may come later than the event."""
+UNJUDGED = b'{"class":"unknown","reasons":[]}'
 
 DEEPEST = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """What one POST carries."""
-
-    body: bytes
-    content_type: str = "application/json"
-
-
-def record(event: Event, signals: bytes = b"{}") -> Record:
+def record(event: Event, signals: bytes = b"{}", *, verdict: bytes = b"", site_id: bytes = b"") -> Record:
     """Make what a store keeps of an event; `signals` is JSON of what the request showed."""
     return Record(
         event_id=event.event_id,
@@ -39,21 +30,27 @@ def record(event: Event, signals: bytes = b"{}") -> Record:
         list=event.list,
         body=packed(element(event)),
         signals=signals,
+        verdict=verdict,
+        site_id=site_id,
     )
 
 
 def element(event: Event) -> dict[str, Any]:
     """Give the element without its verdict, its keys in their order."""
-    click = event.type == "click"
+    if event.type == "verdict":
+        return verdict_element(event)
+    click, site = event.type == "click", event.type == "site"
     return {
         "type": event.type,
+        **({"name": event.name} if site else {}),
         "event_id": str(event.event_id),
         "timestamp": str(event.timestamp),
         "recipient": event.recipient,
         "message_id": event.message_id,
         "ip": event.ip,
         "user_agent": event.user_agent,
-        **({"url": event.url} if click else {}),
+        **({"url": event.url} if click or site else {}),
+        **({"value": event.value, "currency": event.currency, "properties": dict(event.properties)} if site else {}),
         "additional": dict(event.additional),
         "list": event.list,
         **({"link": event.link} if click else {}),
@@ -61,12 +58,36 @@ def element(event: Event) -> dict[str, Any]:
     }
 
 
+def verdict_element(event: Event) -> dict[str, Any]:
+    """Give the element of a later verdict: what it is about, and whose that is."""
+    return {
+        "type": event.type,
+        "event_id": str(event.event_id),
+        "timestamp": str(event.timestamp),
+        "about": str(event.about),
+        "recipient": event.recipient,
+        "message_id": event.message_id,
+        "list": event.list,
+        "mode": event.mode,
+    }
+
+
 def whole(record: Record) -> bytes:
-    """Give a record's element, its verdict joined on."""
-    return record.body[:-1] + VERDICT
+    """Give a record's element as it is delivered: the verdict, which may come later than the event, is joined on."""
+    return record.body[:-1] + b',"verdict":' + (record.verdict or UNJUDGED) + b"}"
 
 
-def encode(records: Sequence[Record]) -> Encoded:
+def latest(record: Record) -> bytes:
+    """Give a record's element with the verdict that holds by now."""
+    return record.body[:-1] + b',"verdict":' + (record.revised or record.verdict or UNJUDGED) + b"}"
+
+
+def class_of(record: Record) -> str:
+    """Give the class of the verdict that holds by now."""
+    return str(orjson.loads(record.revised or record.verdict or UNJUDGED)["class"])
+
+
+def encode(records: Sequence[Record], _: Terms) -> Encoded:
     """Make a JSON array of format `heardback`."""
     return Encoded(b"[" + b",".join(map(whole, records)) + b"]")
 

@@ -13,7 +13,7 @@ from heardback.errors import BadLetter
 from heardback.letter import dkim, headers, mime, texts
 from heardback.letter.forms import Form, Slot, short
 from heardback.letter.headers import Header
-from heardback.letter.mint import AMP_PIXEL, PIXEL, Decision, Mint
+from heardback.letter.mint import Decision, Mint
 from heardback.letter.texts import LONGEST_URL, Text
 from heardback.letter.transfer import splice
 from heardback.letter.unsubscribe import header_changes, pair
@@ -138,7 +138,8 @@ class Draft(NamedTuple):
 
     text: Text
     decisions: Sequence[Decision]
-    pixel: Form | None
+    ends: Mapping[str, Form]
+    """What goes in where it ends: the pixel, the honeypot."""
 
 
 class Edition:
@@ -188,9 +189,9 @@ class Edition:
         notes: list[str] = []
         drafts = []
         for text, decisions, wanted in self._drafts:
-            pixel = short(wanted, LONGEST_URL, size)
-            notes += ["the address of the pixel is too long"] if wanted and not pixel else []
-            drafts.append(Draft(text, *texts.fitted(text, decisions, pixel, size)))
+            ends = _short(wanted, size)
+            notes += [f"the address of the {name} is too long" for name in wanted if name not in ends]
+            drafts.append(Draft(text, *texts.fitted(text, decisions, ends, size)))
         own = short(self._one_click, LONGEST_IN_HEADER, size)
         notes += ["the unsubscribe address is too long for a header"] if self._one_click and not own else []
         return drafts, own, notes
@@ -198,9 +199,13 @@ class Edition:
 
 def _draft(text: Text, mint: Mint) -> Draft:
     if text.left:
-        return Draft(text, _left(text, text.left), None)
-    html = AMP_PIXEL if text.part.content.type == texts.AMP else PIXEL
-    return Draft(text, mint.decide(text.page.links, text.first), mint.pixel(html) if text.pixel else None)
+        return Draft(text, _left(text, text.left), {})
+    ends = mint.ends(amp=text.part.content.type == texts.AMP) if text.pixel else {}
+    return Draft(text, mint.decide(text.page.links, text.first), ends)
+
+
+def _short(ends: Mapping[str, Form], size: int) -> Mapping[str, Form]:
+    return {name: form for name, form in ends.items() if short(form, LONGEST_URL, size)}
 
 
 def _left(text: Text, reason: str) -> list[Decision]:
@@ -227,7 +232,7 @@ def rewrite_html(html: str, rules: Rules, wishes: Wishes, now: float) -> Rewritt
     page = links.read(html, rules.for_links())
     size = _size(wishes.recipient)
     decisions = texts.within(mint.decide(page.links), size)
-    slots = texts.page_slots(page, decisions, short(mint.pixel(), LONGEST_URL, size), range(len(html) + 1))
+    slots = texts.page_slots(page, decisions, _short(mint.ends(), size), range(len(html) + 1))
     edits = [links.Edit(slot.start, slot.end, slot.filled(wishes.recipient)) for slot in slots]
     own = short(mint.one_click(), LONGEST_IN_HEADER, size)
     added = pair(own.filled(wishes.recipient)) if own else {}

@@ -3,7 +3,7 @@
 Whether an address is too long for its place hangs on the recipient too: that is seen to in letter and in texts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from msgspec import Struct
@@ -12,10 +12,11 @@ from heardback.events import Modes
 from heardback.letter.forms import HOLE, Form
 from heardback.letter.wishes import Rules, Wishes
 from heardback.links import Link
-from heardback.tokens import DOORS, Blank, Kind, Stem, Token
+from heardback.tokens import DOORS, HONEYPOT, Blank, Kind, Token
 
 PIXEL = '<img src="{}" width="1" height="1" border="0" alt="" style="border:0;width:1px;height:1px" />'
 AMP_PIXEL = '<amp-img src="{}" width="1" height="1" alt=""></amp-img>'
+HONEYPOT_LINK = '<a href="{}" rel="nofollow" aria-hidden="true" tabindex="-1" style="display:none;mso-hide:all"></a>'
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -34,13 +35,22 @@ class Mint:
         self._wishes = wishes
         self._modes = Modes.parse(wishes.mode)
         self._base = rules.base_url.rstrip("/")
+        self._click = rules.keyring.stem(self._token("click"))
         self._personal: dict[Kind, Form] = {}
 
-    def pixel(self, html: str = PIXEL) -> Form | None:
-        """Give the pixel's HTML; None where opens are not tracked."""
-        if not self._wishes.opens or self._modes.open == "off":
-            return None
-        return Form(html.format(escape(f"{self._url('open')}.gif")), self._blank("open"))
+    def ends(self, *, amp: bool = False) -> Mapping[str, Form]:
+        """Give the HTML that a text gains where it ends, by name: pixel and honeypot, so far as they are wished.
+
+        The honeypot leads to a page of ours that tells people nothing.
+        """
+        ends: dict[str, Form] = {}
+        if self._wishes.opens and self._modes.open != "off":
+            html = AMP_PIXEL if amp else PIXEL
+            ends["pixel"] = Form(html.format(escape(f"{self._url('open')}.gif")), self._blank("open"))
+        if self._rules.honeypot and not amp and not self._clicks_off():
+            blank = self._click.blank(f"{self._base}/robots.txt", HONEYPOT)
+            ends["honeypot"] = Form(HONEYPOT_LINK.format(escape(self._url("click"))), blank)
+        return ends
 
     def one_click(self) -> Form | None:
         """Give the address for the List-Unsubscribe header; None where it is not wished."""
@@ -55,15 +65,14 @@ class Mint:
     def decide(self, links: Sequence[Link], first: int = 0) -> list[Decision]:
         """Decide about the links of one text, of which the first has the index `first` in the letter."""
         off, url = self._clicks_off(), self._url("click")
-        stem = self._rules.keyring.stem(self._token("click"))
-        return [self._decision(link, index, url, off, stem) for index, link in enumerate(links, first)]
+        return [self._decision(link, index, url, off) for index, link in enumerate(links, first)]
 
     def _clicks_off(self) -> str:
         if self._modes.click == "off":
             return "mode off"
         return "" if self._wishes.clicks else "clicks off"
 
-    def _decision(self, link: Link, index: int, url: str, off: str, stem: Stem) -> Decision:
+    def _decision(self, link: Link, index: int, url: str, off: str) -> Decision:
         if not link.tracked:
             return Decision(None, link.reason)
         if link.purpose == "unsubscribe":
@@ -72,7 +81,7 @@ class Mint:
             return Decision(self.personal("preferences"))
         if off:
             return Decision(None, off)
-        return Decision(Form(url, stem.blank(link.url, index)))
+        return Decision(Form(url, self._click.blank(link.url, index)))
 
     def _url(self, kind: Kind) -> str:
         return f"{self._base}/{DOORS[kind]}/{HOLE}"

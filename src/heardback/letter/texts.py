@@ -5,6 +5,7 @@ A text whose bytes must stay as they are (signed, unreadable …) is here too, w
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from heardback import links
 from heardback.letter import charsets, plain, transfer
@@ -158,8 +159,8 @@ def _places(page: Page) -> Iterator[int]:
     yield page.pixel_at
 
 
-def slots(text: Text, decisions: Sequence[Decision], pixel: Form | None) -> list[Slot]:
-    """Say what changes in a text, and where in its ground: its links as decided, and the pixel."""
+def slots(text: Text, decisions: Sequence[Decision], ends: Mapping[str, Form]) -> list[Slot]:
+    """Say what changes in a text, and where in its ground: its links as decided, and what its end gains."""
     if text.left:
         return []  # not even the markers
     if text.part.content.type == PLAIN:
@@ -169,10 +170,10 @@ def slots(text: Text, decisions: Sequence[Decision], pixel: Form | None) -> list
             for link, decision in pairs
             if (form := decision.address)
         ]
-    return page_slots(text.page, decisions, pixel, text.at)
+    return page_slots(text.page, decisions, ends, text.at)
 
 
-def page_slots(page: Page, decisions: Sequence[Decision], pixel: Form | None, at: charsets.Offsets) -> list[Slot]:
+def page_slots(page: Page, decisions: Sequence[Decision], ends: Mapping[str, Form], at: charsets.Offsets) -> list[Slot]:
     """Say what changes in an HTML text, and where."""
     pairs = zip(page.links, decisions, strict=True)
     forms = {link.start: decision.address for link, decision in pairs if decision.address}
@@ -180,12 +181,13 @@ def page_slots(page: Page, decisions: Sequence[Decision], pixel: Form | None, at
     def url_of(_: int, link: Link) -> str | None:
         return forms[link.start].text if link.start in forms else None
 
-    edits = links.edits(page, url_of, pixel.text if pixel else "")
-    if pixel:
-        forms[page.pixel_at] = pixel
-    return [
-        Slot(at[edit.start], at[edit.end], edit.text, forms[edit.start].blank if edit.text else None) for edit in edits
+    found = [
+        Slot(at[edit.start], at[edit.end], edit.text, forms[edit.start].blank if edit.text else None)
+        for edit in links.edits(page, url_of)
     ]
+    place = at[page.pixel_at]
+    found += [Slot(place, place, form.text, form.blank) for form in ends.values()]
+    return sorted(found, key=attrgetter("start"))
 
 
 def written(text: Text, slots: Sequence[Slot], recipient: str) -> bytes:
@@ -200,23 +202,23 @@ def written(text: Text, slots: Sequence[Slot], recipient: str) -> bytes:
 
 
 def fitted(
-    text: Text, decisions: Sequence[Decision], pixel: Form | None, size: int
-) -> tuple[Sequence[Decision], Form | None]:
+    text: Text, decisions: Sequence[Decision], ends: Mapping[str, Form], size: int
+) -> tuple[Sequence[Decision], Mapping[str, Form]]:
     """Take back what makes a URL, or a line of a 7bit or 8bit body, too long for a recipient of so many bytes.
 
-    A pixel that does goes on several lines.
+    What goes to the text's end, and does, goes on several lines.
     """
     lengths = _lengths(decisions, size)
     decisions = _within(decisions, lengths)
     if text.part.content.encoding not in transfer.LITERAL or text.part.content.encoding == "binary":
-        return decisions, pixel
+        return decisions, ends
     lines = Lines(text.ground)
     planned = list(zip(text.page.links, decisions, lengths, strict=True))
     for link, decision, length in planned:
         if decision.address and link.purpose != "click":  # what leads to heardback: must change, so it goes first
             lines.take(text.at[link.start], text.at[link.end], length, must=True)
-    pixel = _fitted_pixel(lines, text.at[text.page.pixel_at], pixel, size, text.line_ending) if pixel else None
-    return [_fitted_link(lines, text, link, decision, length) for link, decision, length in planned], pixel
+    ends = {name: _fitted_end(lines, text, form, size) for name, form in ends.items()}
+    return [_fitted_link(lines, text, link, decision, length) for link, decision, length in planned], ends
 
 
 def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:
@@ -242,8 +244,9 @@ def _fitted_link(lines: Lines, text: Text, link: Link, decision: Decision, lengt
     return decision if fits else Decision(None, "line too long")
 
 
-def _fitted_pixel(lines: Lines, at: int, pixel: Form, size: int, line_ending: bytes) -> Form:
-    if lines.take(at, at, pixel.length(size)):
-        return pixel
-    lines.take(at, at, pixel.text.index(" "), must=True)
-    return Form(pixel.text.replace(" ", line_ending.decode()), pixel.blank)
+def _fitted_end(lines: Lines, text: Text, form: Form, size: int) -> Form:
+    at = text.at[text.page.pixel_at]
+    if lines.take(at, at, form.length(size)):
+        return form
+    lines.take(at, at, form.text.index(" "), must=True)
+    return Form(form.text.replace(" ", text.line_ending.decode()), form.blank)

@@ -41,10 +41,13 @@ class Rules:
     url_text_links: bool = True
     replace_unsubscribe: bool = False
     stop_on_dkim: bool = False
+    mailto: bool = False
+    honeypot: bool = False
+    """Whether a link that no person sees goes in: what follows it is no person."""
 
     def for_links(self) -> links.Rules:
         """Give what of it concerns one HTML text."""
-        return links.Rules(tuple({*self.base_urls, self.base_url}), self.url_text_links)
+        return links.Rules(tuple({*self.base_urls, self.base_url}), self.url_text_links, self.mailto)
 
 
 @dataclass(frozen=True, slots=True)

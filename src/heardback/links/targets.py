@@ -24,13 +24,16 @@ FOREIGN = re.compile(r"[^\x00-\x7f]+")
 NO_LABEL = re.compile('[\x00-\x20"#%/:<>?@\\[\\\\\\]^`{|}\x7f\u200c\u200d]')
 """What no browser takes in a host, and the joiners, which only some scripts may hold."""
 DIRECTORY = re.compile(r"[^?#]*[/\\]")
+MAIL = re.compile(r"mailto:", re.IGNORECASE)
 
 PLACEHOLDERS = (("{{", "}}"), ("{%", "%}"), ("*|", "|*"), ("%%", "%%"), ("${", "}"), ("<%", "%>"), ("[[", "]]"))
 """What opens and closes the variables of the usual template languages."""
 
 
-def target(value: str) -> tuple[str, str]:
+def target(value: str, *, mailto: bool = False) -> tuple[str, str]:
     """Give the URL to sign for an attribute value (its references decoded), and "" or why it cannot be tracked.
+
+    With `mailto`, `mailto:` URLs can be too.
 
     An ASCII URL stays exactly as it stands, less the white space that browsers drop. In any other the host becomes
     A-labels (UTS 46) and the rest percent-escapes of its UTF-8. With a reason, the URL is the value as it stands.
@@ -38,9 +41,12 @@ def target(value: str) -> tuple[str, str]:
     if is_ordinary(value):
         return value, ""
     url = cleaned(value)
-    reason = _unfit(url)
+    is_mail = mailto and MAIL.match(url) is not None
+    reason = _unsayable(url) if is_mail else _unfit(url)
     if reason:
         return value, reason
+    if is_mail:
+        return FOREIGN.sub(_escaped, url), ""
     web = WEB.match(url)
     if web is None:
         return value, "no host"
@@ -102,10 +108,15 @@ def _unfit(url: str) -> str:
     scheme = SCHEME.match(url)
     if scheme and scheme[1].lower() not in ("http", "https"):
         return f"scheme {scheme[1][:20].lower()}"
+    if scheme is None and not _is_placeholder(url):
+        return "fragment" if url[0] == "#" else "relative"
+    return _unsayable(url)
+
+
+def _unsayable(url: str) -> str:
+    """Why a URL of the right scheme cannot stand in a token, or ""."""
     if _is_placeholder(url):
         return "placeholder"
-    if scheme is None:
-        return "fragment" if url[0] == "#" else "relative"
     if CONTROL.search(url):
         return "control character"
     return "lone surrogate" if SURROGATE.search(url) else ""

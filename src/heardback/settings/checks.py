@@ -6,28 +6,22 @@ Which setting has which check is in table.
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import re
-from collections.abc import Callable, Container, Mapping
-from datetime import UTC, date, datetime, time
-from typing import Literal, TypeVar
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from heardback.events import EVENT_TYPES, Modes
+from heardback.events import Modes
 from heardback.keys import Key
 
 T = TypeVar("T")
 Check = Callable[[object], T]
-Start = Literal["now"] | datetime
 
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-HEADER_VALUE = re.compile(r"[\t -~]*")
-OUR_HEADERS = re.compile(r"webhook-.*|content-.*|host|connection|transfer-encoding", re.IGNORECASE)
 BEARER = re.compile(r"[!-~]+")
 KINDS: Mapping[type, str] = {
     bool: "true or false",
@@ -39,8 +33,6 @@ KINDS: Mapping[type, str] = {
     date: "a time",
     time: "a time",
 }
-SECRET_SIZES: Mapping[str, Container[int]] = {"whsec": range(24, 65), "whsk": (32, 64)}
-"""How many bytes a secret has, by its prefix: a shared one; an ed25519 key, without or with its public key."""
 HALON_ID = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -198,6 +190,16 @@ def host(value: object) -> str:
     return text(value)
 
 
+def host_pattern(value: object) -> str:
+    """Take a host's name, or one below which all are meant; it comes back in lower case."""
+    name = text(value).removeprefix("*.")
+    if not is_host(name):
+        raise ValueError(
+            "this is no host; write example.com, or *.example.com for all below it; others as A-labels (xn--…)"
+        )
+    return text(value).lower()
+
+
 def base_url(value: object) -> str:
     """Take what stands before every tracked URL's path: scheme, host, port and path prefix; a slash at its end goes."""
     parts = web_address(value)
@@ -209,25 +211,6 @@ def base_url(value: object) -> str:
             "its path cannot be a prefix; write it with letters, digits, hyphens, dots, underscores and ~ alone"
         )
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
-
-
-def webhook_url(value: object) -> str:
-    """Take the URL that batches are posted to."""
-    if web_address(value).fragment:
-        raise ValueError("this holds a fragment, which is never sent; take out # and what follows")
-    return text(value)
-
-
-def proxy(value: object) -> str:
-    """Take the URL of a proxy that is spoken to over plain HTTP, with or without a name and a password; or none."""
-    scheme, _, rest = text(value).partition("://")
-    credentials, _, place = rest.rpartition("@")
-    if not text(value):
-        return ""
-    if scheme != "http" or {*"/?#"} & {*place} or not re.fullmatch("[!-.0-~]*", credentials):
-        raise ValueError("this is no proxy; write http://host:port, or http://name:password@host:port")
-    web_address(f"http://{place}")
-    return text(value)
 
 
 def database(value: object) -> str:
@@ -292,79 +275,3 @@ def halon_secrets(value: object) -> Mapping[int, str]:
     if not all(isinstance(secret, str) and text(secret) for secret in secrets.values()):
         raise ValueError('a secret is empty or no text; write { 1 = "the secret" }')
     return {int(name): text(secret) for name, secret in secrets.items()}
-
-
-def destination_name(value: object) -> str:
-    """Take a name that can stand in a URL's path."""
-    if not NAME.fullmatch(text(value)):
-        raise ValueError(
-            "this is no name; write 1 to 64 letters, digits, hyphens, dots and underscores, a letter or digit first"
-        )
-    return text(value)
-
-
-def event_types(value: object) -> tuple[str, ...]:
-    """Take one or more types of event."""
-    types = items_of(one_of(*EVENT_TYPES))(value)
-    if not types:
-        raise ValueError(f"there is no event in this list; write one or more of {', '.join(EVENT_TYPES)}")
-    return types
-
-
-def webhook_secret(value: object) -> str:
-    """Take a secret as Standard Webhooks writes them: `whsec_` or `whsk_` and the base64 of so many bytes."""
-    prefix, _, encoded = text(value).partition("_")
-    try:
-        size = len(base64.b64decode(encoded, validate=True))
-    except ValueError:
-        size = 0
-    if size not in SECRET_SIZES.get(prefix, ()):
-        raise ValueError(
-            "this is no Standard Webhooks secret; write whsec_ and the base64 of 24 to 64 random bytes, as from: "
-            'echo whsec_$(openssl rand -base64 32); or, with signing = "v1a", whsk_ and the base64 of 32'
-        )
-    return text(value)
-
-
-def webhook_secrets(value: object) -> tuple[str, ...]:
-    """Take one secret, several (all of them sign), or none."""
-    if isinstance(value, str):
-        return (webhook_secret(value),) if value else ()
-    return items_of(webhook_secret)(value)
-
-
-def headers(value: object) -> Mapping[str, str]:
-    """Take headers that go with every POST, none of which is heardback's own to set."""
-    given = table(value)
-    faults = [(f".{name}", fault) for name, content in given.items() if (fault := header_fault(name, content))]
-    names = [name.lower() for name in given]
-    faults += [
-        (f".{name}", "this header stands here twice; write it once") for name in given if names.count(name.lower()) > 1
-    ]
-    if faults:
-        raise Wrong(faults)
-    return {name: text(content) for name, content in given.items()}
-
-
-def header_fault(name: str, content: object) -> str:
-    """Say what is wrong with a header; nothing, if nothing is."""
-    if not HEADER_NAME.fullmatch(name):
-        return "this is no header's name; write letters, digits and hyphens"
-    if OUR_HEADERS.fullmatch(name):
-        return "heardback sets this header itself; take it out"
-    if not isinstance(content, str) or not HEADER_VALUE.fullmatch(content):
-        return "its value is no line of ASCII text; write one, in quotes"
-    return ""
-
-
-def start(value: object) -> Start:
-    """Take `now`, or a time with an offset, as text or as TOML's own; it comes back in UTC."""
-    if value == "now":
-        return "now"
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if isinstance(moment, datetime) and moment.tzinfo:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    raise ValueError('this is no time with an offset; write "now" or a time such as 2026-01-31T08:00:00Z')

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from heardback.errors import SettingsError
 from heardback.settings.checks import Wrong
-from heardback.settings.table import TABLE, UNKNOWN, Row, Settings, table_of, variable
+from heardback.settings.fields import UNKNOWN, table_of
+from heardback.settings.table import TABLE, Row, Settings, variable
 
 DEFAULT_FILE = "heardback.toml"
 CONFIG = "HEARDBACK_CONFIG"

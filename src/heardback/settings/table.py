@@ -1,36 +1,22 @@
 # ruff: noqa: RUF009  setting() is dataclasses.field with the columns of the table; its defaults are immutable
 """The one table of settings: the fields below, each with its default, its check and a sentence.
 
-The README and `heardback settings --example` are held to it by tests. What a check demands is in checks.
+The README and `heardback settings --example` are held to it by tests. What a check demands is in checks and relay; a
+destination's rows are in destinations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import copy
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from functools import partial
+from dataclasses import MISSING, dataclass, is_dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from heardback.events import EVENT_TYPES
 from heardback.settings import checks, relay
-from heardback.settings.checks import Check, Start, Wrong, faults_at, whole
-
-T = TypeVar("T")
-UNKNOWN = "there is no such setting"
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a field of the table knows besides its name, type and default."""
-
-    check: Check[Any]
-    summary: str
-    secret: bool = False
-    example: str = ""
-    """Of a setting without a default."""
+from heardback.settings.checks import whole
+from heardback.settings.destinations import Destination, destination
+from heardback.settings.fields import about, fields_of, setting, table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,47 +33,6 @@ class Row:
     example: str
 
 
-def setting(default: T, check: Check[T], summary: str, *, secret: bool = False) -> T:
-    """Make the field of a setting."""
-    metadata = {"about": About(check, summary, secret)}
-    made: T = field(default_factory=partial(copy, default), repr=not secret, metadata=metadata)
-    return made
-
-
-def about(each: Field[Any]) -> About:
-    """Give what a field of the table knows."""
-    known: About = each.metadata["about"]
-    return known
-
-
-def table_of(made: type[T]) -> Check[T]:
-    """Take a table of the settings that a class has as fields; say what is wrong with each that cannot be used."""
-
-    def check(value: object) -> T:
-        given = checks.table(value)
-        known = fields_of(made)
-        faults = [(f".{name}", UNKNOWN) for name in given if name not in known]
-        values = {}
-        for name, each in known.items():
-            if name in given:
-                try:
-                    values[name] = about(each).check(given[name])
-                except ValueError as error:
-                    faults += faults_at(f".{name}", error)
-            elif each.default_factory is MISSING:
-                faults.append((f".{name}", f'this is missing; write {name} = "{about(each).example}" or another'))
-        if faults:
-            raise Wrong(faults)
-        return made(**values)
-
-    return check
-
-
-def fields_of(made: type[Any]) -> dict[str, Field[Any]]:
-    """Give the fields of a class by name."""
-    return {each.name: each for each in fields(made)}
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """How the server listens and whom it believes."""
@@ -97,6 +42,9 @@ class Server:
     )
     port: int = setting(8787, whole(0, 65_535), "The port to listen at; `0` lets the system pick one.")
     workers: int = setting(1, whole(1, 64), "How many processes answer requests.")
+    fast_path: bool = setting(
+        True, checks.flag, "Answer pixels and redirects on the shortest way, before the web framework is asked."
+    )
     memory_events: int = setting(
         100_000, whole(0, 10_000_000), "How many events a worker keeps in memory while the store is down, at most."
     )
@@ -125,6 +73,19 @@ class Tracking:
         "`open=anonymous,click=identified`.",
     )
     plain_text: bool = setting(False, checks.flag, "Track the links of plain-text parts too.")
+    mailto: bool = setting(
+        False,
+        checks.flag,
+        "Lead `mailto:` links through a page that has the real one, which tells of a `click_to_email`.",
+    )
+    honeypot: bool = setting(
+        False, checks.flag, "Put one invisible link in: who follows it is a machine, and so is what comes beside it."
+    )
+    click_id_hosts: tuple[str, ...] = setting(
+        (),
+        checks.items_of(checks.host_pattern),
+        "Hosts whose links get `hb=…` on the way, the token of the site script; `*.example.com` is all below it.",
+    )
     url_text_links: bool = setting(True, checks.flag, "Track links whose visible text is itself a URL.")
     replace_unsubscribe: bool = setting(
         False, checks.flag, "Put our List-Unsubscribe header in the place of the letter's own."
@@ -141,6 +102,9 @@ class Privacy:
         checks.one_of("full", "truncated", "none"),
         "How much of a reader's address is kept: `full`, `truncated` (to /24 or /48) or `none`.",
     )
+    honor_gpc: bool = setting(
+        True, checks.flag, "Take `Sec-GPC: 1` (Global Privacy Control) for a wish to be anonymous, hit by hit."
+    )
     retention_days: int = setting(
         90,
         whole(0, 36_500),
@@ -153,6 +117,29 @@ class Privacy:
         "The key of every pseudonym; never change it. Without one, `heardback serve` makes it.",
         secret=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """How it is judged who made an event."""
+
+    settle_s: float = setting(
+        2.0,
+        checks.seconds(0, 20),
+        "How many seconds behind the journal events are judged, so that what came just after counts too.",
+    )
+    networks: str = setting(
+        "",
+        checks.text,
+        "A file of networks of proxies and scanners, to be used in the place of the one that is built in.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What visitors are shown."""
+
+    templates: str = setting("", checks.text, "A directory of templates of your own, in the place of those built in.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,76 +187,6 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """A webhook and what it is sent."""
-
-    name: str = field(
-        metadata={
-            "about": About(
-                checks.destination_name, "Its name in commands, in the API and in the store.", example="main"
-            )
-        }
-    )
-    url: str = field(
-        metadata={
-            "about": About(
-                checks.webhook_url,
-                "Where batches are posted, over http or https.",
-                example="https://example.com/webhook",
-            )
-        }
-    )
-    format: str = setting(
-        "heardback", checks.one_of("heardback", "halon"), "What a POST carries: `heardback` or `halon`."
-    )
-    events: tuple[str, ...] = setting(EVENT_TYPES, checks.event_types, "The types of event that it is sent.")
-    max_batch: int = setting(500, whole(1, 10_000), "How many events a POST carries, at most.")
-    max_wait_s: float = setting(
-        5.0, checks.seconds(0, 3_600), "How many seconds an event waits for others to share its POST."
-    )
-    max_bytes: int = setting(
-        1_000_000, whole(1_000, 100_000_000), "How many bytes the body of a POST of several events has, at most."
-    )
-    secret: tuple[str, ...] = setting(
-        (),
-        checks.webhook_secrets,
-        "A Standard Webhooks secret, `whsec_…`, or a list of them while it rotates; without one nothing is signed.",
-        secret=True,
-    )
-    signing: str = setting(
-        "v1",
-        checks.one_of("v1", "v1a"),
-        "`v1` signs with a shared secret; `v1a` with a private key, ed25519: `whsk_…`, from `echo whsk_$(openssl rand "
-        "-base64 32)`.",
-    )
-    headers: Mapping[str, str] = setting(
-        {}, checks.headers, 'Headers that go with every POST: `{ Authorization = "…" }`.', secret=True
-    )
-    timeout_s: float = setting(15.0, checks.seconds(0.1, 300), "How many seconds an answer may take.")
-    allow_private: bool = setting(False, checks.flag, "Let `url` lead to a private, loopback or other special address.")
-    proxy: str = setting(
-        "",
-        checks.proxy,
-        "A proxy that POSTs go through, `http://host:port`; the address that is checked is then the proxy's. Proxies "
-        "of the environment are not used.",
-        secret=True,
-    )
-    start: Start = setting(
-        "now", checks.start, "Where it begins when it is new: `now`, or a time such as `2026-01-31T08:00:00Z`."
-    )
-
-
-def destination(value: object) -> Destination:
-    """Take the table of a destination whose secrets are of the kind that its `signing` needs."""
-    made = table_of(Destination)(value)
-    needed = {"v1": "whsec_", "v1a": "whsk_"}[made.signing]
-    if not all(secret.startswith(needed) for secret in made.secret) or (made.signing == "v1a" and not made.secret):
-        fix = f"write {needed}…, as from: echo {needed}$(openssl rand -base64 32), or another signing"
-        raise Wrong([(".secret", f'this does not go with signing = "{made.signing}"; {fix}')])
-    return made
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a heardback can be told. Without an argument: the defaults."""
 
@@ -298,6 +215,8 @@ class Settings:
     server: Server = setting(Server(), table_of(Server), "How the server listens.")
     tracking: Tracking = setting(Tracking(), table_of(Tracking), "What is done to a letter unless it says otherwise.")
     privacy: Privacy = setting(Privacy(), table_of(Privacy), "What is kept of a reader.")
+    verdicts: Verdicts = setting(Verdicts(), table_of(Verdicts), "How it is judged who made an event.")
+    pages: Pages = setting(Pages(), table_of(Pages), "What visitors are shown.")
     halon: Halon = setting(Halon(), table_of(Halon), "What Halon's own tokens are read with.")
     relay: Relay = setting(Relay(), table_of(Relay), "The mail server that tracks what passes through it.")
     destinations: tuple[Destination, ...] = setting(

@@ -8,7 +8,7 @@ each engine to the docstrings here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from heardback.events import Record
 
 NEWEST_AT_MOST = 1_000
 OVERDUE_AT_MOST = 1_000
+NEIGHBOURS_AT_MOST = 200
 LARGEST_BATCH = 10_000
 
 
@@ -32,7 +33,10 @@ class Filter:
     """Which events are looked for. An empty field filters nothing; times are Unix milliseconds of recording."""
 
     types: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    """Classes of the verdict that holds by now; an event that was not judged yet is `unknown`."""
     recipient: str = ""
+    """In any case of its letters."""
     message_id: str = ""
     since: int = 0
     """The first millisecond that counts."""
@@ -41,6 +45,34 @@ class Filter:
     before: int = 0
     """Only positions below this one; 0 is no bound. A page's last position asks for the next page."""
     limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Vicinity:
+    """Where an event's neighbours are: the same letter, the same recipient, recorded within two times."""
+
+    recipient: str
+    message_id: str
+    since: int
+    """Unix milliseconds; the first that counts."""
+    until: int
+    """The first that no longer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An event and a verdict on it, as JSON."""
+
+    event_id: UUID
+    verdict: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the requests that a batch of several makes: how many bytes of its body, and which headers."""
+
+    size: int
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +87,8 @@ class Batch:
     content_type: str = "application/json"
     passed_over: int = 0
     """How many events up to there it does not carry."""
+    parts: tuple[Part, ...] = ()
+    """Where every event is a request of its own: their bodies stand in `body` one behind the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +157,40 @@ class Suppression:
     message_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What somebody said of being tracked, and whether they were forgotten. No address: a keyed hash of it."""
+
+    person: str
+    """`privacy.pseudonym` of the address."""
+    consent: str = "unknown"
+    """`granted`, `denied` or `unknown`."""
+    at: float = 0.0
+    """When they said so, in Unix seconds."""
+    how: str = ""
+    forgotten: float = 0.0
+    """When they were forgotten, in Unix seconds; 0 where they were not. Letters sent before do not name them again."""
+    change: int = 0
+    """Counts the changes to people: the store gives the next number at each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How much of a person was erased."""
+
+    events: int
+    dead_letters: int
+    batches: int
+    """Pinned batches that were dropped; what is left of them is pinned again, under new ids."""
+    suppressions: int
+    """How many suppressions now stand under the keyed hash alone."""
+
+
 class EventLog(Protocol):
     """Every event, in one order that never changes."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Make the records durable, in this order, all or none; the same event id twice is one event.
+        """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event.
 
         An unsubscribe stands among the suppressions in the same commit. One of the same recipient, list and letter
         within an hour of the last is the same press of the button: it is not appended again. Raises StoreError, after
@@ -145,6 +208,18 @@ class EventLog(Protocol):
 
     async def get(self, event_ids: Sequence[UUID]) -> list[Stored]:
         """Give those of the events that there are, oldest first."""
+
+    async def site_events(self, site_ids: Sequence[bytes]) -> Mapping[bytes, UUID]:
+        """Give the events that have these site ids, where there are such."""
+
+    async def neighbours(self, vicinities: Sequence[Vicinity]) -> list[list[Stored]]:
+        """Give what stands in each vicinity, oldest first; nothing where it has no recipient."""
+
+    async def keep(self, judged: Sequence[Judged]) -> None:
+        """Keep the verdicts that events are delivered with; one who has one already keeps that."""
+
+    async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
+        """Keep later verdicts and append the verdict events that tell of them, in one commit."""
 
     async def end(self) -> int:
         """Give the position of the newest event; 0 where there is none yet."""
@@ -212,7 +287,7 @@ class People(Protocol):
     """What people have asked for."""
 
     async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
-        """Give the suppression of a recipient in a list, if there is one."""
+        """Give the suppression of a recipient (or of the keyed hash of one who was forgotten) in a list, if any."""
 
     async def suppressions(
         self, list_name: str | None = None, limit: int = 100, after: tuple[str, str] = ("", "")
@@ -224,6 +299,23 @@ class People(Protocol):
 
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
+
+    async def person(self, person: str) -> Person | None:
+        """Give what is known of a person under their keyed hash."""
+
+    async def consent(self, said: Person) -> Person:
+        """Keep what a person said of being tracked (consent, at, how), durable when it returns; give what stands."""
+
+    async def people(self, after: int, limit: int) -> list[Person]:
+        """Give people by the number of their last change, those behind `after` first."""
+
+    async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
+        """Erase a person: their events and what is about those, dead letters, pinned batches that hold any of it.
+
+        `recipient` is meant in any case of its letters, `person` is its keyed hash, under which pseudonymous events
+        stand and the suppressions are kept from now on. Whoever has a batch in flight finds that it is no longer
+        theirs. Nothing of it is left in a file when this returns: deleted bytes are overwritten, logs truncated.
+        """
 
 
 class Store(EventLog, Deliveries, People, Protocol):

@@ -1,12 +1,14 @@
-"""The transitions of a cursor, as pure functions: claim, pin, settle, postpone, halve, bury, pause, replay.
+"""The transitions of a cursor, as pure functions: claim, pin, settle, divide, postpone, halve, bury, pause, replay.
 
 Who asks for them, and when, is in dispatcher; keeping the result is the engines'. All times are Unix seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
+from uuid import UUID
 
 from heardback.stores import LARGEST_BATCH, Batch, Cursor, DeadLetter
 
@@ -15,7 +17,7 @@ SCHEDULE_S = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0)
 """Waits after the first failed attempts; the last one is that of all the others too."""
 JITTER = 0.2
 SHORTEST_S, LONGEST_S = 1.0, 86_400.0
-"""What a receiver may ask for with `Retry-After`."""
+"""What a receiver may ask for with `Retry-After` and its like."""
 PATIENCE_S = 72 * 3_600.0
 
 
@@ -56,8 +58,13 @@ def delay(
 ) -> float:
     """Give the seconds until the next attempt, after so many failed ones; `random` is in [0, 1)."""
     if retry_after is not None:
-        return min(max(retry_after, SHORTEST_S), LONGEST_S)
+        return clamped(retry_after)
     return schedule[min(attempts, len(schedule)) - 1] * (1 - JITTER + 2 * JITTER * random)
+
+
+def clamped(asked: float) -> float:
+    """Give the seconds for which a receiver is left alone that asks for so many."""
+    return min(max(asked, SHORTEST_S), LONGEST_S)
 
 
 def claimed(cursor: Cursor, holder: str, now: float) -> Cursor:
@@ -119,6 +126,45 @@ def buried(cursor: Cursor, answer: str, now: float) -> tuple[Cursor, tuple[DeadL
     return replace(concluded(cursor, answer, now), suspects=0), dead
 
 
+def divided(
+    cursor: Cursor, delivered: Collection[UUID], refused: Mapping[UUID, str], now: float
+) -> tuple[Cursor, tuple[DeadLetter, ...]]:
+    """Take out of the pinned requests those that were delivered, and those that were refused, with their answers.
+
+    The others stay pinned as they are, under another id, for it is by its id that a batch is known. What is left may be
+    none.
+    """
+    batch = pinned_in(cursor)
+    left = [each for each in requests(batch) if each.event_ids[0] not in {*delivered, *refused}]
+    others = replace(
+        batch,
+        id=f"{batch.id.partition('.')[0]}.{len(left)}",
+        event_ids=tuple(each.event_ids[0] for each in left),
+        body=b"".join(each.body for each in left),
+        parts=tuple(each.parts[0] for each in left),
+    )
+    dead = tuple(DeadLetter(cursor.name, event_id, answer, now) for event_id, answer in refused.items())
+    return replace(cursor, batch=others, delivered=cursor.delivered + len(delivered)), dead
+
+
+def requests(batch: Batch) -> list[Batch]:
+    """Give what a batch is posted as: itself, or each of its parts, under an id that stays the same to the end."""
+    if not batch.parts or len(batch.parts) != len(batch.event_ids):
+        return [batch]
+    root = batch.id.partition(".")[0]
+    ends = list(accumulate(part.size for part in batch.parts))
+    return [
+        replace(
+            batch,
+            id=f"{root}_{event_id.hex}",
+            event_ids=(event_id,),
+            body=batch.body[end - part.size : end],
+            parts=(part,),
+        )
+        for event_id, part, end in zip(batch.event_ids, batch.parts, ends, strict=True)
+    ]
+
+
 def concluded(cursor: Cursor, answer: str, now: float) -> Cursor:
     """Go on behind the pinned batch, whatever became of it."""
     batch = pinned_in(cursor)
@@ -160,8 +206,13 @@ def replayed(cursor: Cursor, position: int) -> Cursor:
     return replace(moved(cursor, position), holder=cursor.holder, lease_until=cursor.lease_until, suspects=0)
 
 
+def rested(cursor: Cursor, until: float) -> Cursor:
+    """Make no attempt before a time: the receiver, or the pace at which it is posted to, wants it so."""
+    return replace(cursor, due=max(cursor.due, until))
+
+
 def alarmed(cursor: Cursor, now: float) -> Cursor:
-    """Note that it was said aloud that unsubscribes do not arrive."""
+    """Note that it was said aloud that unsubscribes do not arrive, or too many events wait."""
     return replace(cursor, alarmed_at=now)
 
 

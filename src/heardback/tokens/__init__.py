@@ -12,6 +12,7 @@ from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+from uuid import UUID
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -25,6 +26,9 @@ Kind = Literal["open", "click", "unsubscribe", "preferences", "site"]
 
 DOORS: Mapping[Kind, str] = {"open": "o", "click": "c", "unsubscribe": "u", "preferences": "p", "site": "e"}
 """The first path segment that a kind is served at."""
+
+HONEYPOT = -1
+"""The `link` of the one that no person sees."""
 
 LONGEST = 16_384
 """Characters of the longest text that is looked at; our own tracked URLs stay under 7,000."""
@@ -49,6 +53,8 @@ class Token:
     additional: Mapping[str, Any] = field(default_factory=dict)
     domain: str = ""
     """The base URL that the token is for, where that is not the server's first."""
+    event_id: UUID | None = None
+    """The click that a site token was handed out at; whoever clicked, and what, stands with that."""
 
 
 class Keyring:
@@ -65,8 +71,8 @@ class Keyring:
     def seal(self, token: Token) -> str:
         """Make a token's text: always the same for the same token and keys.
 
-        An anonymous open or click is sealed without recipient and additional. Raises BadLetter where a field holds
-        what cannot be written: a lone surrogate, an integer of more than 64 bits.
+        An anonymous open, click or site token is sealed without recipient and additional. Raises BadLetter where a
+        field holds what cannot be written: a lone surrogate, an integer of more than 64 bits.
         """
         return self.blank(token).seal(token.recipient)
 
@@ -120,6 +126,8 @@ class _Said(msgspec.Struct, array_like=True):
     """Empty for `full`."""
     additional: dict[str, Any] = {}
     domain: str = ""
+    event_id: bytes = b""
+    """Left out where there is none: most tokens stand in letters, where each byte counts."""
 
 
 _DICTIONARY = (
@@ -271,11 +279,12 @@ def _key_id(payload: bytes) -> str:
 
 
 def _is_anonymous(token: Token) -> bool:
-    return token.mode == "anonymous" and token.kind in ("open", "click")
+    return token.mode == "anonymous" and token.kind in ("open", "click", "site")
 
 
-def _said(token: Token, url: str, link: int | None) -> _Said:
-    return _Said(
+def _said(token: Token, url: str, link: int | None) -> tuple[object, ...]:
+    """Give the fields of `_Said`, less the event's id where there is none."""
+    return (
         token.message_id,
         url,
         link,
@@ -284,6 +293,7 @@ def _said(token: Token, url: str, link: int | None) -> _Said:
         "" if token.mode == "full" else token.mode,
         {} if _is_anonymous(token) else dict(token.additional),
         token.domain,
+        *((token.event_id.bytes,) if token.event_id else ()),
     )
 
 
@@ -310,6 +320,7 @@ def _unpacked(kind: Kind, recipient: str, packed: bytes) -> Token:
         said.sent_at,
         said.additional,
         said.domain,
+        UUID(bytes=said.event_id) if said.event_id else None,
     )
 
 

@@ -6,23 +6,44 @@ itself in file. What each method promises is said in heardback.stores.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
 import aiosqlite
 
+from heardback.errors import StoreError
 from heardback.events import Record
-from heardback.stores import OVERDUE_AT_MOST, Cursor, DeadLetter, Expired, Filter, Stored, Suppression
-from heardback.stores.sqlite import rows
+from heardback.stores import (
+    NEIGHBOURS_AT_MOST,
+    OVERDUE_AT_MOST,
+    Cursor,
+    DeadLetter,
+    Expired,
+    Filter,
+    Forgotten,
+    Judged,
+    Person,
+    Stored,
+    Suppression,
+    Vicinity,
+)
+from heardback.stores.sqlite import erasure, rows, transactions
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.schema import QUERIES
 
+AT_ONCE = 100
+"""How many are asked for in one statement: SQLite takes long lists of values slowly, and has a bound on them."""
+LOG_WAIT_S, LOG_PAUSE_S = 5.0, 0.05
+"""How long it is tried to cut off a log that somebody uses, and the pause between."""
+MADE_ANEW = 65_536
+"""How many pages a file may have to be made anew where somebody is forgotten: of 256 MiB, in a second."""
 SPARE = 0.1
 """How much of the file may be free, for what is written next; more is given back to the disk."""
 
@@ -57,20 +78,9 @@ class SQLiteStore:
         await self._writer.close()
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Make the records durable, in this order, all or none; the same event id twice is one event."""
-        if not records:
-            return
-
-        async def work(connection: aiosqlite.Connection) -> None:
-            for unsubscribes, group in groupby(records, is_unsubscribe):
-                if unsubscribes:
-                    parameters = [rows.of_unsubscribe(record) for record in group]
-                    await connection.executemany(QUERIES["append_unsubscribe"], parameters)
-                    await connection.executemany(QUERIES["suppress"], parameters)
-                else:
-                    await connection.executemany(QUERIES["append_event"], [rows.of_record(record) for record in group])
-
-        await self._writer.write(work)
+        """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event."""
+        if records:
+            await self._writer.write(lambda connection: transactions.append(connection, records))
 
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Delete the next events that were recorded before a time, if they are settled and no dead letters."""
@@ -91,13 +101,44 @@ class SQLiteStore:
     async def find(self, wanted: Filter) -> list[Stored]:
         """Give the events that are looked for, newest first."""
         conditions, values = rows.search(wanted)
-        query = QUERIES["find_events"].format(conditions=conditions)
+        places = " UNION ALL ".join(QUERIES["find_places"].format(conditions=each) for each in conditions)
+        query = QUERIES["find_events"].format(places=places)
         return [rows.stored(row) for row in await self._reader.fetch(query, values)]
 
     async def get(self, event_ids: Sequence[UUID]) -> list[Stored]:
         """Give those of the events that there are, oldest first."""
         values = {"event_ids": rows.joined(event_ids)}
         return [rows.stored(row) for row in await self._reader.fetch(QUERIES["get_events"], values)]
+
+    async def site_events(self, site_ids: Sequence[bytes]) -> Mapping[bytes, UUID]:
+        """Give the events that have these site ids, where there are such."""
+        found: dict[bytes, UUID] = {}
+        for start in range(0, len(site_ids), AT_ONCE):
+            some = site_ids[start : start + AT_ONCE]
+            query = QUERIES["site_events"].format(wanted=rows.parameters(len(some)))
+            found |= {site_id: UUID(bytes=event_id) for site_id, event_id in await self._reader.fetch(query, some)}
+        return found
+
+    async def neighbours(self, vicinities: Sequence[Vicinity]) -> list[list[Stored]]:
+        """Give what stands in each vicinity, oldest first; nothing where it has no recipient."""
+        found: list[list[Stored]] = [[] for _ in vicinities]
+        wanted = [rows.of_vicinity(number, each) for number, each in enumerate(vicinities) if each.recipient]
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            places = ", ".join([f"({rows.parameters(len(some[0]))})"] * len(some))
+            query = QUERIES["neighbours"].format(wanted=places, limit=NEIGHBOURS_AT_MOST)
+            for number, *row in await self._reader.fetch(query, list(chain.from_iterable(some))):
+                found[number].append(rows.stored(row))
+        return found
+
+    async def keep(self, judged: Sequence[Judged]) -> None:
+        """Keep the verdicts that events are delivered with; one who has one already keeps that."""
+        values = [rows.of_judged(each) for each in judged]
+        await self._writer.write(lambda connection: connection.executemany(QUERIES["keep"], values))
+
+    async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
+        """Keep later verdicts and append the verdict events that tell of them, in one commit."""
+        await self._writer.write(lambda connection: transactions.revise(connection, judged, told))
 
     async def end(self) -> int:
         """Give the highest position that was ever given."""
@@ -120,16 +161,10 @@ class SQLiteStore:
 
     async def start(self, name: str, position: int) -> Cursor:
         """Give the reader's cursor, made at this position where there was none."""
-
-        async def work(connection: aiosqlite.Connection) -> Cursor:
-            await connection.execute(QUERIES["start_cursor"], (name, position))
-            [row] = await connection.execute_fetchall(QUERIES["cursor"], (name,))
-            return rows.cursor(row)
-
         if found := await self.cursor(name):
             return found
         self._cursors.add(name)
-        return await self._writer.write(work)
+        return await self._writer.write(lambda connection: transactions.start(connection, name, position))
 
     async def save(
         self, cursor: Cursor, dead: Sequence[DeadLetter] = (), settled: Sequence[UUID] = ()
@@ -139,23 +174,7 @@ class SQLiteStore:
         A batch that is pinned already is not written again, so a cursor without its body, as `cursors` gives it, may
         be saved.
         """
-
-        async def work(connection: aiosqlite.Connection) -> Cursor | None:
-            saved = await connection.execute(QUERIES["save_cursor"], rows.of_cursor(cursor))
-            if saved.rowcount == 0:
-                return None
-            if cursor.batch is None:
-                await connection.execute(QUERIES["unpin_batch"], (cursor.name,))
-            else:
-                await connection.execute(QUERIES["pin_batch"], rows.of_batch(cursor.name, cursor.batch))
-            if dead:
-                await connection.executemany(QUERIES["bury"], [rows.of_dead_letter(letter) for letter in dead])
-            if settled:
-                event_ids = rows.joined(settled)
-                await connection.execute(QUERIES["unbury"], {"destination": cursor.name, "event_ids": event_ids})
-            return replace(cursor, revision=cursor.revision + 1)
-
-        return await self._writer.write(work)
+        return await self._writer.write(lambda connection: transactions.save(connection, cursor, dead, settled))
 
     async def waiting(self, position: int) -> int:
         """Count the events behind a position."""
@@ -169,15 +188,7 @@ class SQLiteStore:
 
     async def retry(self, destination: str, event_ids: Sequence[UUID] | None = None) -> int:
         """Ask for another attempt at a destination's dead letters, all or those of these events."""
-
-        async def work(connection: aiosqlite.Connection) -> int:
-            if event_ids is None:
-                changed = await connection.execute(QUERIES["retry_all"], (destination,))
-            else:
-                changed = await connection.executemany(QUERIES["retry"], rows.of_events(destination, event_ids))
-            return max(changed.rowcount, 0)
-
-        return await self._writer.write(work)
+        return await self._writer.write(lambda connection: transactions.retry(connection, destination, event_ids))
 
     async def retried(self, destination: str, limit: int) -> list[Stored]:
         """Give the first events, in the store's order, at which another attempt was asked for."""
@@ -196,7 +207,7 @@ class SQLiteStore:
     async def expire_dead_letters(self, before: float, limit: int) -> int:
         """Delete dead letters that were buried before a time; give how many."""
         values = {"before": before, "limit": limit}
-        return await self._writer.write(lambda connection: changed(connection, QUERIES["delete_dead_letters"], values))
+        return await self._writer.write(lambda each: transactions.changed(each, "delete_dead_letters", values))
 
     async def shrink(self, limit: int) -> bool:
         """Give free pages of the file back to the disk, and at the end what the write-ahead log takes."""
@@ -226,24 +237,37 @@ class SQLiteStore:
 
     async def suppress(self, suppression: Suppression) -> Suppression:
         """Put a recipient among the suppressions; one who is there keeps the first date."""
-        values = rows.of_suppression(suppression)
-
-        async def work(connection: aiosqlite.Connection) -> Suppression:
-            await connection.execute(QUERIES["suppress"], values)
-            key = values["recipient"], values["list"]
-            [row] = await connection.execute_fetchall(QUERIES["suppression"], key)
-            return Suppression(*row)
-
-        return await self._writer.write(work)
+        return await self._writer.write(lambda connection: transactions.suppress(connection, suppression))
 
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
         key = rows.text(recipient), rows.text(list_name)
+        return await self._writer.write(lambda connection: transactions.changed(connection, "release", key)) > 0
 
-        async def work(connection: aiosqlite.Connection) -> bool:
-            return (await connection.execute(QUERIES["release"], key)).rowcount > 0
+    async def person(self, person: str) -> Person | None:
+        """Give what is known of a person under their keyed hash."""
+        found = await self._reader.fetch(QUERIES["person"], (person,))
+        return Person(*found[0]) if found else None
 
-        return await self._writer.write(work)
+    async def consent(self, said: Person) -> Person:
+        """Keep what a person said of being tracked; give what stands."""
+        return await self._writer.write(lambda connection: transactions.consent(connection, said))
+
+    async def people(self, after: int, limit: int) -> list[Person]:
+        """Give people by the number of their last change, those behind `after` first."""
+        return [Person(*row) for row in await self._reader.fetch(QUERIES["people"], (after, limit))]
+
+    async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
+        """Erase a person from the file and its log.
+
+        Raises StoreError also where all is erased, but somebody uses the log for so long that it is not cut off yet:
+        the same call ends the job. What was set aside as damaged (`NAME.corrupt-TIME`) is out of reach.
+        """
+        forgotten = await self._writer.write(lambda each: erasure.forget(each, recipient, person, now))
+        if (await self._pages())[0] <= MADE_ANEW:
+            await self._writer.use(erasure.make_anew)
+        await self._cut_log()
+        return forgotten
 
     async def _for_writing(self, connection: aiosqlite.Connection) -> None:
         """Prepare the writing connection. A file that lacks cursors that were used here was begun in place of theirs.
@@ -256,17 +280,26 @@ class SQLiteStore:
             await connection.executemany(QUERIES["restart_cursor"], missing)
             await connection.commit()
 
-    async def _empty_log(self) -> None:
-        """Write the whole write-ahead log into the file and cut it off, unless somebody is in the way."""
+    async def _cut_log(self) -> None:
+        """Cut the write-ahead log off, once whoever reads an old state of the file is done; or raise StoreError."""
+        end = time.monotonic() + LOG_WAIT_S
+        while not await self._empty_log():
+            if time.monotonic() > end:
+                raise StoreError("it is erased, but its traces are in the log, which is in use: ask for it again")
+            await asyncio.sleep(LOG_PAUSE_S)
 
-        async def work(connection: aiosqlite.Connection) -> None:
+    async def _empty_log(self) -> bool:
+        """Write the whole write-ahead log into the file and cut it off; False where somebody is in the way."""
+
+        async def work(connection: aiosqlite.Connection) -> bool:
             [[patience]] = await connection.execute_fetchall("PRAGMA busy_timeout")
-            await connection.execute("PRAGMA busy_timeout = 0")
-            await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
-            await connection.execute(f"PRAGMA busy_timeout = {patience}")
+            await connection.execute_fetchall("PRAGMA busy_timeout = 0")
+            [[busy, _, _]] = await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            await connection.execute_fetchall(f"PRAGMA busy_timeout = {patience}")
+            return not busy
 
         await self._checkpoint()
-        await self._writer.use(work)
+        return await self._writer.use(work)
 
     async def _checkpoint(self) -> None:
         """Write the write-ahead log into the file while others go on appending, so that no append has to."""
@@ -280,13 +313,3 @@ class SQLiteStore:
     async def _number(self, query: str, *parameters: object) -> int:
         [[number]] = await self._reader.fetch(query, parameters)
         return int(number)
-
-
-async def changed(connection: aiosqlite.Connection, sql: str, values: Mapping[str, object]) -> int:
-    """Execute a statement; give how many rows it changed."""
-    return (await connection.execute(sql, values)).rowcount
-
-
-def is_unsubscribe(record: Record) -> bool:
-    """Say whether the record stands among the suppressions too."""
-    return record.type == "unsubscribe"

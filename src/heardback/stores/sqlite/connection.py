@@ -203,5 +203,7 @@ class Connection:
     async def _give_up(self) -> None:
         given_up, self._current = self._current, None
         if given_up is not None:
+            with suppress(sqlite3.Error):
+                await given_up.rollback()  # closing does not, as long as a cursor lives on in an error's traceback
             with suppress(sqlite3.Error), in_use(self._path):
                 await given_up.close()

@@ -1,19 +1,30 @@
 -- Every statement that the store makes, but for PRAGMAs and migrations. Each has a name and says what it does.
 
 -- name: append_event
--- Appends an event. One whose id is there already is left out, and takes no position as ON CONFLICT would have it.
-INSERT INTO events (event_id, type, recipient, message_id, list, body, signals)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
-WHERE NOT EXISTS (SELECT 1 FROM events WHERE event_id = ?1);
+-- Appends an event. One whose id, or site id, is there already is left out, and takes no position as with ON CONFLICT.
+INSERT INTO events (
+    event_id, type, recipient, message_id, list, body, signals, site_id, about, recipient_sum, message_id_sum
+)
+SELECT
+    :event_id, :type, :recipient, :message_id, :list, :body, :signals, :site_id, :about, :recipient_sum, :message_id_sum
+WHERE NOT EXISTS (SELECT 1 FROM events WHERE event_id = :event_id)
+  AND NOT EXISTS (SELECT 1 FROM events WHERE site_id = :site_id);
 
 -- name: append_unsubscribe
--- Appends an unsubscribe, unless the same button was pressed within the given span of ids.
-INSERT INTO events (event_id, type, recipient, message_id, list, body, signals)
-SELECT :event_id, :type, :recipient, :message_id, :list, :body, :signals
+-- Appends an unsubscribe, unless the same button was pressed within the given span of ids, and since the suppression
+-- stands that is there by now: who subscribed again in between unsubscribes anew.
+INSERT INTO events (
+    event_id, type, recipient, message_id, list, body, signals, site_id, about, recipient_sum, message_id_sum
+)
+SELECT
+    :event_id, :type, :recipient, :message_id, :list, :body, :signals, :site_id, :about, :recipient_sum, :message_id_sum
 WHERE NOT EXISTS (
     SELECT 1 FROM events INDEXED BY events_by_recipient  -- a letter may have a million recipients
-    WHERE recipient = :recipient AND message_id = :message_id AND list = :list AND type = :type
-      AND event_id >= :hour_before AND event_id < :hour_after
+    WHERE recipient_sum = :recipient_sum AND event_id >= :hour_before AND event_id < :hour_after
+      AND recipient = :recipient COLLATE NOCASE AND message_id = :message_id AND list = :list AND type = :type
+      AND hex(substr(event_id, 1, 6)) >= (
+          SELECT printf('%012X', since) FROM suppressions WHERE recipient = :recipient AND list = :list
+      )
 )
 AND NOT EXISTS (SELECT 1 FROM events WHERE event_id = :event_id);
 
@@ -40,19 +51,25 @@ DELETE FROM suppressions WHERE recipient = ? AND list = ?;
 -- name: read_events
 -- Gives the events behind a position, oldest first: the first, and more while the bodies keep within max_bytes.
 -- Only places and lengths go through the window, so that no more bodies are read than are given.
-SELECT position, event_id, type, recipient, message_id, list, body, signals
+SELECT position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
 FROM (
     SELECT position AS place, sum(length(body)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS bytes
     FROM events WHERE position > :after ORDER BY position LIMIT :limit
 )
 CROSS JOIN events ON position = place
+LEFT JOIN verdicts USING (position)
 WHERE bytes <= :max_bytes OR bytes = length(body)
 ORDER BY position;
 
+-- name: find_places
+-- Gives the newest positions of events that meet {conditions}, see rows.search.
+SELECT * FROM (SELECT position FROM events WHERE {conditions} ORDER BY position DESC LIMIT :limit)
+
 -- name: find_events
--- Gives events newest first. {conditions} are those of the filter, see rows.search.
-SELECT position, event_id, type, recipient, message_id, list, body, signals
-FROM events WHERE {conditions}
+-- Gives events newest first; {places} are their positions, from find_places.
+SELECT position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
+FROM ({places}) CROSS JOIN events USING (position)
+LEFT JOIN verdicts USING (position)
 ORDER BY position DESC LIMIT :limit;
 
 -- name: get_events
@@ -62,9 +79,51 @@ WITH RECURSIVE places (place) AS (
     UNION ALL
     SELECT place + 16 FROM places WHERE place + 16 < length(:event_ids)
 )
-SELECT position, event_id, type, recipient, message_id, list, body, signals
-FROM events WHERE event_id IN (SELECT substr(:event_ids, place, 16) FROM places)
+SELECT position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
+FROM events LEFT JOIN verdicts USING (position)
+WHERE event_id IN (SELECT substr(:event_ids, place, 16) FROM places)
 ORDER BY position;
+
+-- name: site_events
+-- Gives the events of site ids; {wanted} is a place for each.
+SELECT site_id, event_id FROM events WHERE site_id IN ({wanted});
+
+-- name: neighbours
+-- Gives the number of each vicinity with the events in it; {wanted} are places for their numbers and their fields.
+-- Among the newest events of the recipient between the times those of the letter are picked: never more is looked at.
+WITH wanted (number, whose, whose_sum, letter, since, until) AS (VALUES {wanted})
+SELECT number, position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
+FROM wanted CROSS JOIN events ON recipient = whose COLLATE NOCASE AND message_id = letter AND position IN (
+    SELECT position FROM events INDEXED BY events_by_recipient
+    WHERE recipient_sum = whose_sum AND event_id >= since AND event_id < until
+    ORDER BY event_id DESC LIMIT {limit}
+)
+LEFT JOIN verdicts USING (position)
+ORDER BY number, position;
+
+-- name: append_verdicts
+-- Adds the verdicts that an event came with.
+INSERT INTO verdicts (position, verdict, revised) SELECT position, ?2, ?3 FROM events WHERE event_id = ?1
+ON CONFLICT (position) DO NOTHING;
+
+-- name: keep
+-- Keeps the first verdict on an event.
+INSERT INTO verdicts (position, verdict) SELECT position, ?2 FROM events WHERE event_id = ?1
+ON CONFLICT (position) DO UPDATE SET verdict = excluded.verdict WHERE verdicts.verdict IS NULL;
+
+-- name: revise
+-- Keeps a later verdict on an event.
+INSERT INTO verdicts (position, revised) SELECT position, ?2 FROM events WHERE event_id = ?1
+ON CONFLICT (position) DO UPDATE SET revised = excluded.revised;
+
+-- name: known_events
+-- Gives those of the ids in a blob, as for get_events, that are an event's.
+WITH RECURSIVE places (place) AS (
+    SELECT 1
+    UNION ALL
+    SELECT place + 16 FROM places WHERE place + 16 < length(:event_ids)
+)
+SELECT event_id FROM events WHERE event_id IN (SELECT substr(:event_ids, place, 16) FROM places);
 
 -- name: end
 -- Gives the highest position that was ever given, also when its event is gone.
@@ -128,14 +187,14 @@ INSERT INTO cursors (name, position) VALUES (?, ?) ON CONFLICT (name) DO NOTHING
 -- Gives a reader's cursor with its batch.
 SELECT name, position, attempts, first_attempt, due, holder, lease_until, paused, last_answer, last_answer_at,
        delivered, cursors.passed_over, ceiling, suspects, alarmed_at, revision,
-       id, event_ids, last, content_type, batches.passed_over, body
+       id, event_ids, last, content_type, batches.passed_over, body, parts
 FROM cursors LEFT JOIN batches ON reader = name WHERE name = ?;
 
 -- name: cursors
 -- Gives every cursor; the bodies of the batches are left out.
 SELECT name, position, attempts, first_attempt, due, holder, lease_until, paused, last_answer, last_answer_at,
        delivered, cursors.passed_over, ceiling, suspects, alarmed_at, revision,
-       id, event_ids, last, content_type, batches.passed_over, x'' AS body
+       id, event_ids, last, content_type, batches.passed_over, x'' AS body, parts
 FROM cursors LEFT JOIN batches ON reader = name ORDER BY name;
 
 -- name: save_cursor
@@ -149,11 +208,11 @@ WHERE name = :name AND revision = :revision;
 
 -- name: pin_batch
 -- Pins a reader's batch. One that is pinned already stays as it is: the same id is the same bytes.
-INSERT INTO batches (reader, id, event_ids, last, content_type, passed_over, body)
-VALUES (:reader, :id, :event_ids, :last, :content_type, :passed_over, :body)
+INSERT INTO batches (reader, id, event_ids, last, content_type, passed_over, body, parts)
+VALUES (:reader, :id, :event_ids, :last, :content_type, :passed_over, :body, :parts)
 ON CONFLICT (reader) DO UPDATE
 SET id = excluded.id, event_ids = excluded.event_ids, last = excluded.last, content_type = excluded.content_type,
-    passed_over = excluded.passed_over, body = excluded.body
+    passed_over = excluded.passed_over, body = excluded.body, parts = excluded.parts
 WHERE id <> excluded.id;
 
 -- name: unpin_batch
@@ -191,8 +250,9 @@ UPDATE dead_letters SET retried = 1 WHERE destination = ? AND event_id = ?;
 
 -- name: retried
 -- Gives the first events at which another attempt is to be made for a destination.
-SELECT position, event_id, type, recipient, message_id, list, body, signals
+SELECT position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
 FROM dead_letters INDEXED BY dead_letters_retried JOIN events USING (position, event_id)
+LEFT JOIN verdicts USING (position)
 WHERE destination = ? AND retried
 ORDER BY position LIMIT ?;
 
@@ -215,3 +275,80 @@ SELECT count(*) FROM (
 -- name: dead_letter_counts
 -- Counts the dead letters of each destination.
 SELECT destination, count(*) FROM dead_letters GROUP BY destination;
+
+-- name: person
+-- Gives what is known of a person.
+SELECT person, consent, at, how, forgotten, change FROM people WHERE person = ?;
+
+-- name: people
+-- Gives people by the number of their last change.
+SELECT person, consent, at, how, forgotten, change FROM people WHERE change > ? ORDER BY change LIMIT ?;
+
+-- name: consent
+-- Keeps what a person said. The next number is never below the time, for the file may have been begun in another's place.
+INSERT INTO people (person, consent, at, how, change)
+SELECT :person, :consent, :at, :how, max(coalesce(max(change), 0) + 1, :milliseconds) FROM people WHERE TRUE
+ON CONFLICT (person) DO UPDATE
+SET consent = excluded.consent, at = excluded.at, how = excluded.how, change = excluded.change;
+
+-- name: forgotten
+-- Notes that a person was forgotten.
+INSERT INTO people (person, forgotten, change)
+SELECT :person, :now, max(coalesce(max(change), 0) + 1, :milliseconds) FROM people WHERE TRUE
+ON CONFLICT (person) DO UPDATE SET forgotten = excluded.forgotten, change = excluded.change;
+
+-- name: events_of
+-- Gives the events of a recipient, those under the keyed hash, and the verdict events about any of them.
+WITH theirs (position, event_id) AS MATERIALIZED (
+    SELECT position, event_id FROM events
+    WHERE recipient_sum = :recipient_sum AND recipient = :recipient COLLATE NOCASE
+    UNION
+    SELECT position, event_id FROM events
+    WHERE recipient_sum = :person_sum AND recipient = :person COLLATE NOCASE
+)
+SELECT position, event_id FROM theirs
+UNION
+SELECT events.position, events.event_id FROM theirs CROSS JOIN events ON about = theirs.event_id;
+
+-- name: blank_event
+-- Overwrites an event in its place: deleting rows moves others, and leaves stale copies of them behind.
+UPDATE events
+SET recipient = CAST(zeroblob(length(CAST(recipient AS BLOB))) AS TEXT),
+    message_id = CAST(zeroblob(length(CAST(message_id AS BLOB))) AS TEXT),
+    body = zeroblob(length(body)), signals = zeroblob(length(signals))
+WHERE position = ? AND event_id = ?;
+
+-- name: delete_dead_letter
+-- Deletes the dead letters of an event, whosever they are.
+DELETE FROM dead_letters WHERE event_id = ?;
+
+-- name: batches
+-- Gives every pinned batch.
+SELECT reader, id, event_ids, last, content_type, passed_over, body, parts FROM batches;
+
+-- name: unpin_all
+-- Takes all batches away; without a condition SQLite frees, and so overwrites, whole pages.
+DELETE FROM batches;
+
+-- name: repin
+-- Puts a batch back as it was.
+INSERT INTO batches (reader, id, event_ids, last, content_type, passed_over, body, parts)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: outdate_cursors
+-- Makes every cursor another than was read: nobody pins what they read before.
+UPDATE cursors SET revision = revision + 1;
+
+-- name: suppress_person
+-- Puts the keyed hash of a recipient where the recipient stands among the suppressions; the first date counts.
+INSERT INTO suppressions (recipient, list, since, message_id)
+SELECT :person, list, since, '' FROM suppressions WHERE recipient = :recipient AND recipient <> :person
+ON CONFLICT (recipient, list) DO UPDATE SET since = min(since, excluded.since), message_id = '';
+
+-- name: release_person
+-- Takes a recipient out of all suppressions.
+DELETE FROM suppressions WHERE recipient = :recipient AND recipient <> :person;
+
+-- name: renew_suppressions_index
+-- Makes the index anew: its pages are freed, and so overwritten, with all stale copies in them.
+REINDEX suppressions_by_recipient;

@@ -6,13 +6,14 @@ Pure: the statements they go into are in queries.sql, and who executes them is i
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 from uuid import UUID
 
 from heardback.events import Record, milliseconds_of
-from heardback.stores import Batch, Cursor, DeadLetter, Filter, Stored, Suppression
+from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Part, Person, Stored, Suppression, Vicinity
 
 Row = Sequence[Any]
 
@@ -21,6 +22,10 @@ LAST_MS = 2**48 - 1
 NO_BOUND = 2**63 - 1
 RARE = "type NOT IN ('open', 'click')"
 """Word for word the condition of the index events_rare, which is used only so."""
+VERDICT = """
+    coalesce((SELECT class FROM verdicts WHERE verdicts.position = events.position), 'unknown')
+    IN (SELECT value FROM json_each(:verdicts))
+"""
 FIRST_SINCE = "SELECT min(position) FROM events INDEXED BY events_by_id WHERE event_id >= :since"
 
 
@@ -34,62 +39,107 @@ def first_id(milliseconds: int) -> bytes:
     return min(max(milliseconds, 0), LAST_MS).to_bytes(6, "big") + bytes(10)
 
 
-def of_record(record: Record) -> Row:
+def checksum(value: str) -> int | None:
+    """Give what an index knows a text by, whatever the case of its ASCII letters; of an empty text nothing."""
+    return zlib.crc32(value.encode(errors="replace").lower()) if value else None
+
+
+def of_record(record: Record) -> Mapping[str, Any]:
     """Give what append_event takes."""
-    return (
-        record.event_id.bytes,
-        record.type,
-        text(record.recipient),
-        text(record.message_id),
-        text(record.list),
-        record.body,
-        record.signals,
-    )
+    about = about_of(record)
+    return {
+        "event_id": record.event_id.bytes,
+        "type": record.type,
+        "recipient": text(record.recipient),
+        "message_id": text(record.message_id),
+        "list": text(record.list),
+        "body": record.body,
+        "signals": record.signals,
+        "site_id": record.site_id or None,
+        "about": about.bytes if about else None,
+        "recipient_sum": checksum(record.recipient),
+        "message_id_sum": checksum(record.message_id),
+    }
+
+
+def about_of(record: Record) -> UUID | None:
+    """Give the event that a verdict event tells of; None where it is no verdict event, or tells of none."""
+    about = json.loads(record.body).get("about") if record.type == "verdict" else None
+    return UUID(about) if about else None
+
+
+def of_verdicts(record: Record) -> Row:
+    """Give what append_verdicts takes."""
+    return record.event_id.bytes, record.verdict or None, record.revised or None
+
+
+def of_judged(judged: Judged) -> Row:
+    """Give what keep and revise take."""
+    return judged.event_id.bytes, judged.verdict
 
 
 def of_unsubscribe(record: Record) -> Mapping[str, Any]:
     """Give what append_unsubscribe and suppress take."""
     since = milliseconds_of(record.event_id)
-    columns = ("event_id", "type", "recipient", "message_id", "list", "body", "signals")
-    return {
-        **dict(zip(columns, of_record(record), strict=True)),
-        "since": since,
-        "hour_before": first_id(since - HOUR_MS + 1),
-        "hour_after": first_id(since + HOUR_MS),
-    }
+    hour = {"hour_before": first_id(since - HOUR_MS + 1), "hour_after": first_id(since + HOUR_MS)}
+    return {**of_record(record), "since": since, **hour}
 
 
 def stored(row: Row) -> Stored:
     """Read a row of events."""
-    position, event_id, *rest = row
-    return Stored(position, Record(UUID(bytes=event_id), *rest))
+    position, event_id, *rest, verdict, revised, site_id = row
+    late = [value or b"" for value in (verdict, revised, site_id)]
+    return Stored(position, Record(UUID(bytes=event_id), *rest, *late))
 
 
-def search(wanted: Filter) -> tuple[str, Mapping[str, Any]]:
-    """Give a filter's conditions as SQL, and their values."""
+def search(wanted: Filter) -> tuple[list[str], Mapping[str, Any]]:
+    """Give a filter as conditions in SQL and their values: what meets any of the conditions is wanted."""
     few = bool(wanted.recipient or wanted.message_id)
     conditions = (
-        (wanted.types, "type IN (SELECT value FROM json_each(:types))"),
-        (wanted.types and not {"open", "click"} & set(wanted.types), RARE),
-        (wanted.recipient, "recipient = :recipient"),
-        # `+` keeps the index out: a letter has more recipients than a recipient has letters
-        (wanted.message_id, "+message_id = :message_id" if wanted.recipient else "message_id = :message_id"),
-        (wanted.since, "+event_id >= :since"),
+        (wanted.recipient, "recipient_sum = :recipient_sum AND recipient = :recipient COLLATE NOCASE"),
+        (wanted.message_id, "message_id = :message_id"),
+        # a letter has more recipients than a recipient has letters
+        (wanted.message_id and not wanted.recipient, "message_id_sum = :message_id_sum"),
+        (wanted.since, "event_id >= :since" if wanted.recipient else "+event_id >= :since"),
         # without a bound, a search that finds less than its limit would go through the whole table
         (wanted.since and not few, f"position >= ({FIRST_SINCE})"),
-        (wanted.until, "+event_id < :until"),
+        (wanted.until, "event_id < :until" if wanted.recipient else "+event_id < :until"),
         (wanted.before, "position < :before"),
+        (wanted.verdicts, VERDICT),
     )
+    types = {f"type_{number}": type_ for number, type_ in enumerate(dict.fromkeys(wanted.types))}
     values = {
-        "types": json.dumps(wanted.types),
+        **types,
         "recipient": text(wanted.recipient),
+        "recipient_sum": checksum(wanted.recipient),
         "message_id": text(wanted.message_id),
+        "message_id_sum": checksum(wanted.message_id),
         "since": first_id(wanted.since),
         "until": first_id(wanted.until),
         "before": min(wanted.before, NO_BOUND),
+        "verdicts": json.dumps(wanted.verdicts),
         "limit": wanted.limit,
     }
-    return " AND ".join(condition for given, condition in conditions if given) or "TRUE", values
+    given = [condition for wants, condition in conditions if wants]
+    return [" AND ".join([kind, *given]) for kind in of_types(types)], values
+
+
+def of_types(types: Mapping[str, str]) -> list[str]:
+    """Give the conditions that find types: rare ones are looked for one by one, each by its index."""
+    if types and not {"open", "click"} & set(types.values()):
+        return [f"{RARE} AND type = :{name}" for name in types]
+    return [f"type IN ({', '.join(f':{name}' for name in types)})" if types else "TRUE"]
+
+
+def of_vicinity(number: int, wanted: Vicinity) -> Row:
+    """Give one of the rows that neighbours looks for."""
+    times = first_id(wanted.since), first_id(wanted.until)
+    return number, text(wanted.recipient), checksum(wanted.recipient), text(wanted.message_id), *times
+
+
+def parameters(count: int) -> str:
+    """Give so many places for values."""
+    return ", ".join("?" * count)
 
 
 def joined(event_ids: Sequence[UUID]) -> bytes:
@@ -117,6 +167,7 @@ def of_batch(reader: str, batch: Batch) -> Mapping[str, Any]:
         "passed_over": batch.passed_over,
         "content_type": batch.content_type,
         "body": batch.body,
+        "parts": json.dumps([(part.size, dict(part.headers)) for part in batch.parts]) if batch.parts else "",
     }
 
 
@@ -145,9 +196,12 @@ def cursor(row: Row) -> Cursor:
     )
 
 
-def batch(batch_id: str, event_ids: bytes, last: int, content_type: str, passed_over: int, body: bytes) -> Batch:
+def batch(
+    batch_id: str, event_ids: bytes, last: int, content_type: str, passed_over: int, body: bytes, parts: str
+) -> Batch:
     """Read the columns of batches."""
-    return Batch(batch_id, parted(event_ids), last, body, content_type, passed_over)
+    read = tuple(Part(size, headers) for size, headers in json.loads(parts or "[]"))
+    return Batch(batch_id, parted(event_ids), last, body, content_type, passed_over, read)
 
 
 def of_dead_letter(dead: DeadLetter) -> Row:
@@ -169,3 +223,20 @@ def of_events(destination: str, event_ids: Sequence[UUID]) -> list[Row]:
 def of_suppression(suppression: Suppression) -> Mapping[str, Any]:
     """Give what suppress takes."""
     return {name: text(value) if isinstance(value, str) else value for name, value in asdict(suppression).items()}
+
+
+def of_person(person: Person) -> Mapping[str, Any]:
+    """Give what consent takes."""
+    return {**asdict(replace(person, how=text(person.how))), "milliseconds": int(person.at * 1000)}
+
+
+def of_forgotten(recipient: str, person: str, now: float) -> Mapping[str, Any]:
+    """Give what the queries that erase a person take."""
+    return {
+        "recipient": text(recipient),
+        "recipient_sum": checksum(recipient),
+        "person": person,
+        "person_sum": checksum(person),
+        "now": now,
+        "milliseconds": int(now * 1000),
+    }

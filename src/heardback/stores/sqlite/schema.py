@@ -13,6 +13,7 @@ from types import MappingProxyType
 import aiosqlite
 
 from heardback.errors import StoreError
+from heardback.stores.sqlite.rows import checksum
 
 OURS = 0x48454152
 """PRAGMA application_id of a database that heardback made: `HEAR`."""
@@ -76,6 +77,7 @@ async def migrate(connection: aiosqlite.Connection, migrations: Sequence[str] = 
     """Apply the migrations that are missing, all or none; other processes wait for it."""
     if await number(connection, "PRAGMA user_version") == len(migrations):
         return
+    await connection.create_function("checksum", 1, checksum, deterministic=True)
     await connection.execute("BEGIN IMMEDIATE")
     version = await number(connection, "PRAGMA user_version")  # again: another process may have been quicker
     for script in migrations[version:]:

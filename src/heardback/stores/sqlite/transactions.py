@@ -1,0 +1,95 @@
+"""The writes that take more than a statement: what each does between the beginning of its transaction and its commit.
+
+Who begins and commits is connection; erasing a person, the longest of them, is in erasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from uuid import UUID
+
+import aiosqlite
+
+from heardback.events import Record
+from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression
+from heardback.stores.sqlite import rows
+from heardback.stores.sqlite.schema import QUERIES
+
+
+async def append(connection: aiosqlite.Connection, records: Sequence[Record]) -> None:
+    """Append records; unsubscribes stand among the suppressions too."""
+    for unsubscribes, group in groupby(records, lambda record: record.type == "unsubscribe"):
+        if unsubscribes:
+            parameters = [rows.of_unsubscribe(record) for record in group]
+            await connection.executemany(QUERIES["suppress"], parameters)
+            await connection.executemany(QUERIES["append_unsubscribe"], parameters)
+        else:
+            await connection.executemany(QUERIES["append_event"], [rows.of_record(record) for record in group])
+    if judged := [rows.of_verdicts(record) for record in records if record.verdict or record.revised]:
+        await connection.executemany(QUERIES["append_verdicts"], judged)
+
+
+async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], told: Sequence[Record]) -> None:
+    """Keep later verdicts, and append the verdict events about what was not erased meanwhile."""
+    await connection.execute("BEGIN IMMEDIATE")
+    await connection.executemany(QUERIES["revise"], map(rows.of_judged, judged))
+    about = [(record, rows.about_of(record)) for record in told]
+    wanted = rows.joined([event_id for _, event_id in about if event_id])
+    found = await connection.execute_fetchall(QUERIES["known_events"], {"event_ids": wanted})
+    there = {UUID(bytes=event_id) for (event_id,) in found}
+    await append(connection, [record for record, event_id in about if event_id in there])
+
+
+async def start(connection: aiosqlite.Connection, name: str, position: int) -> Cursor:
+    """Make a cursor where there is none, and give it."""
+    await connection.execute(QUERIES["start_cursor"], (name, position))
+    [row] = await connection.execute_fetchall(QUERIES["cursor"], (name,))
+    return rows.cursor(row)
+
+
+async def save(
+    connection: aiosqlite.Connection, cursor: Cursor, dead: Sequence[DeadLetter], settled: Sequence[UUID]
+) -> Cursor | None:
+    """Write a cursor, its batch and its dead letters, or nothing where another was quicker."""
+    if await changed(connection, "save_cursor", rows.of_cursor(cursor)) == 0:
+        return None
+    if cursor.batch is None:
+        await connection.execute(QUERIES["unpin_batch"], (cursor.name,))
+    else:
+        await connection.execute(QUERIES["pin_batch"], rows.of_batch(cursor.name, cursor.batch))
+    if dead:
+        await connection.executemany(QUERIES["bury"], [rows.of_dead_letter(letter) for letter in dead])
+    if settled:
+        event_ids = rows.joined(settled)
+        await connection.execute(QUERIES["unbury"], {"destination": cursor.name, "event_ids": event_ids})
+    return replace(cursor, revision=cursor.revision + 1)
+
+
+async def retry(connection: aiosqlite.Connection, destination: str, event_ids: Sequence[UUID] | None) -> int:
+    """Ask for another attempt at dead letters, all or those of these events."""
+    if event_ids is None:
+        return await changed(connection, "retry_all", (destination,))
+    asked = await connection.executemany(QUERIES["retry"], rows.of_events(destination, event_ids))
+    return max(asked.rowcount, 0)
+
+
+async def suppress(connection: aiosqlite.Connection, suppression: Suppression) -> Suppression:
+    """Put a recipient among the suppressions, and give what stands there."""
+    values = rows.of_suppression(suppression)
+    await connection.execute(QUERIES["suppress"], values)
+    [row] = await connection.execute_fetchall(QUERIES["suppression"], (values["recipient"], values["list"]))
+    return Suppression(*row)
+
+
+async def consent(connection: aiosqlite.Connection, said: Person) -> Person:
+    """Keep what a person said, and give what stands there."""
+    await connection.execute(QUERIES["consent"], rows.of_person(said))
+    [row] = await connection.execute_fetchall(QUERIES["person"], (said.person,))
+    return Person(*row)
+
+
+async def changed(connection: aiosqlite.Connection, query: str, values: Mapping[str, object] | Sequence[object]) -> int:
+    """Execute a query; give how many rows it changed."""
+    return (await connection.execute(QUERIES[query], values)).rowcount
