@@ -148,6 +148,26 @@ def test_a_blank_is_sealed_for_many(conceal: bool, mode: str) -> None:
         assert blank.length(len(recipient.encode())) == len(sealed)
 
 
+@given(tokens, st.booleans())
+def test_the_signature_is_itsdangerous_own(token: Token, conceal: bool) -> None:
+    """Its signer, given our key and salt, writes the very same text over the same payload."""
+    sealed = Keyring([NEW], conceal=conceal).seal(token)
+    secret = NEW.partition(":")[2]
+    signer = Signer(secret, f"heardback.{token.kind}", key_derivation="hmac", digest_method=hashlib.sha256)
+    payload = base64_decode(sealed.partition(".")[0])
+    assert signer.sign(base64_encode(payload)).decode() == sealed
+
+
+@given(tokens, st.booleans())
+def test_a_stem_bears_what_a_blank_says(token: Token, conceal: bool) -> None:
+    """Made from what the links of a letter have in common, a token says the same."""
+    ring = Keyring([NEW], conceal=conceal)
+    blank = ring.stem(token).blank(token.url, token.link)
+    sealed = blank.seal(token.recipient)
+    assert ring.read(token.kind, sealed) == token
+    assert len(sealed) == blank.length(len(token.recipient.encode()))
+
+
 @pytest.mark.parametrize("token", [Token("open", "\ud800"), Token("open", list="\ud800"), click(link=2**64)])
 def test_what_cannot_be_written_is_a_bad_letter(token: Token) -> None:
     """Half a character, whoever's it is, and too long a number are the letter's fault."""
@@ -187,13 +207,17 @@ def test_a_concealed_token_shows_nothing() -> None:
     ],
 )
 def test_a_click_url_is_compact(recipient: str, message_id: str) -> None:
-    """A target of 107 characters makes a URL of at most 350, key id included."""
+    """A target of 107 characters makes a URL of at most 350, key id included; in a letter a few more."""
     target = (
         "https://www.example.com/articles/2026/11/22/why-we-count-differently/part-2.html?issue=48291&ref=letter&pos=17b4"
     )[:107]
-    sealed = RING.seal(click(url=target, recipient=recipient, message_id=message_id, list="weekly-digest"))
+    token = click(url=target, recipient=recipient, message_id=message_id, list="weekly-digest")
+    sealed = RING.seal(token)
+    in_letter = RING.stem(token).blank(token.url, token.link).seal(recipient)
     assert len(target) == 107
     assert len(f"https://t.example.com/c/{sealed}") <= 350
+    assert len(f"https://t.example.com/c/{in_letter}") <= 350
+    assert len(in_letter) <= len(sealed) + 8
 
 
 def test_a_site_token_of_a_click_is_short() -> None:

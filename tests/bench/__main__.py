@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import chaos, delivery, growth, judging, letters, relay, traffic
+from tests.bench import chaos, delivery, growth, judging, letters, relay, starts, traffic
 
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "letters": lambda _: letters.measure(),
+    "starts": lambda _: starts.measure(),
     "relay": lambda _: relay.measure(),
     "chaos": lambda args: chaos.measure(args.minutes),
     "delivery": lambda args: delivery.measure(args.events or 200_000),

@@ -232,7 +232,7 @@ def rewrite_html(html: str, rules: Rules, wishes: Wishes, now: float) -> Rewritt
     page = links.read(html, rules.for_links())
     size = _size(wishes.recipient)
     decisions = texts.within(mint.decide(page.links), size)
-    slots = texts.page_slots(page, decisions, _short(mint.ends(), size))
+    slots = texts.page_slots(page, decisions, _short(mint.ends(), size), range(len(html) + 1))
     edits = [links.Edit(slot.start, slot.end, slot.filled(wishes.recipient)) for slot in slots]
     own = short(mint.one_click(), LONGEST_IN_HEADER, size)
     added = pair(own.filled(wishes.recipient)) if own else {}

@@ -5,13 +5,16 @@ the octets between two places, on their own, say what the text says between them
 """
 
 import codecs
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 LONGEST_NAME = 60
 
 NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"})
 """Codecs that Python knows and no letter means."""
+
+Offsets = Mapping[int, int] | range
+"""Gives the offset for a place."""
 
 WIDE = {"utf-16": ("utf-16-le", "utf-16-be"), "utf-32": ("utf-32-le", "utf-32-be")}
 """Charsets whose first character tells the byte order; little-endian where it does not, as browsers read it."""
@@ -56,10 +59,10 @@ def decode(content: bytes, name: str) -> str | None:
         return None
 
 
-def offsets(content: bytes, text: str, name: str, places: Sequence[int]) -> Mapping[int, int] | None:
-    """Map places of the text (sorted, each once) to offsets into its octets; None where that cannot be told."""
+def offsets(content: bytes, text: str, name: str, places: Iterable[int]) -> Offsets | None:
+    """Map places of the text to offsets into its octets; None where that cannot be told."""
     if content.isascii() and text.isascii() and text.encode() == content:
-        return dict(zip(places, places, strict=True))
+        return range(len(content) + 1)  # each place is its own offset
     bounds = sorted({0, *places, len(text)})
     return _by_writing(content, text, name, bounds) or _by_reading(content, text, name, bounds)
 

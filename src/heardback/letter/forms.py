@@ -3,14 +3,14 @@
 Which texts, and what their tokens say, is in mint; where they stand in a letter in texts and unsubscribe.
 """
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from heardback.tokens import Blank
 
 HOLE = "\0"
 
 
-class Form(NamedTuple):
+class Form(Struct, frozen=True, gc=False):
     """A text with one hole, and the token that goes there."""
 
     text: str
@@ -30,7 +30,7 @@ def short(form: Form | None, longest: int, size: int) -> Form | None:
     return form if form and form.length(size) <= longest else None
 
 
-class Slot(NamedTuple):
+class Slot(Struct, frozen=True, gc=False):
     """Put `text` in the place of `[start:end]`, in its hole the token of `blank`; without a blank there is no hole."""
 
     start: int

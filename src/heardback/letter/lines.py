@@ -2,6 +2,7 @@
 
 LONGEST = 998
 """Octets of a line, its line ending aside (RFC 5322, section 2.1.1)."""
+FAR = LONGEST + 1
 
 
 class Lines:
@@ -14,19 +15,17 @@ class Lines:
 
     def take(self, start: int, end: int, length: int, *, must: bool = False) -> bool:
         """Say whether so many octets fit in place of a span; if so, or if they must, they count from now on."""
-        first, last = self._around(start, end)
+        # No more of a line is looked at than it may have.
+        body, low = self._body, start - FAR if start > FAR else 0
+        first = body.rfind(b"\n", low, start) + 1 or low
+        last = body.find(b"\n", end, end + FAR)
+        if last < 0:
+            last = min(end + FAR, len(body))
         grown = self._grown.get(first, 0) + length - (end - start)
         if last - first + grown > LONGEST and not must:
             return False
         self._grown[first] = grown
-        second = self._body.rfind(b"\n", start, end) + 1
+        second = body.rfind(b"\n", start, end) + 1
         if second:  # what stood on two lines is one line now
             self._grown[second] = self._grown.get(second, 0) + grown + second - first
         return True
-
-    def _around(self, start: int, end: int) -> tuple[int, int]:
-        """Say where the line of a span begins and ends. No more of it is looked at than a line may have."""
-        far = LONGEST + 1
-        first = self._body.rfind(b"\n", max(start - far, 0), start) + 1 or max(start - far, 0)
-        last = self._body.find(b"\n", end, end + far)
-        return first, last if last >= 0 else min(end + far, len(self._body))

@@ -5,7 +5,8 @@ Whether an address is too long for its place hangs on the recipient too: that is
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from heardback.events import Modes
 from heardback.letter.forms import HOLE, Form
@@ -18,7 +19,7 @@ AMP_PIXEL = '<amp-img src="{}" width="1" height="1" alt=""></amp-img>'
 HONEYPOT_LINK = '<a href="{}" rel="nofollow" aria-hidden="true" tabindex="-1" style="display:none;mso-hide:all"></a>'
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """What becomes of a link: its new address, or why it stays as it is."""
 
     address: Form | None
@@ -34,7 +35,7 @@ class Mint:
         self._wishes = wishes
         self._modes = Modes.parse(wishes.mode)
         self._base = rules.base_url.rstrip("/")
-        self._click = self._token("click")
+        self._click = rules.keyring.stem(self._token("click"))
         self._personal: dict[Kind, Form] = {}
 
     def ends(self, *, amp: bool = False) -> Mapping[str, Form]:
@@ -47,7 +48,7 @@ class Mint:
             html = AMP_PIXEL if amp else PIXEL
             ends["pixel"] = Form(html.format(escape(f"{self._url('open')}.gif")), self._blank("open"))
         if self._rules.honeypot and not amp and not self._clicks_off():
-            blank = self._rules.keyring.blank_to(self._click, f"{self._base}/robots.txt", HONEYPOT)
+            blank = self._click.blank(f"{self._base}/robots.txt", HONEYPOT)
             ends["honeypot"] = Form(HONEYPOT_LINK.format(escape(self._url("click"))), blank)
         return ends
 
@@ -80,7 +81,7 @@ class Mint:
             return Decision(self.personal("preferences"))
         if off:
             return Decision(None, off)
-        return Decision(Form(url, self._rules.keyring.blank_to(self._click, link.url, index)))
+        return Decision(Form(url, self._click.blank(link.url, index)))
 
     def _url(self, kind: Kind) -> str:
         return f"{self._base}/{DOORS[kind]}/{HOLE}"

@@ -15,9 +15,11 @@ WINDOWS_1252 = {code: bytes((code,)).decode("cp1252") for code in range(0x80, 0x
 
 def decode(value: str) -> str:
     """Decode the character references of an attribute value (WHATWG HTML, section 13.2.5.72 to 13.2.5.80)."""
-    ampersands = value.count("&")
-    if ampersands == value.count("&amp;"):  # nearly every link: a tenth of what the expression takes (measured)
-        return value.replace("&amp;", "&") if ampersands else value
+    if "&" not in value:
+        return value
+    plain = value.replace("&amp;", "&")
+    if len(value) - len(plain) == 4 * value.count("&"):  # all are &amp;: a tenth of the expression's time (measured)
+        return plain
     return REFERENCE.sub(_decoded, value)
 
 

@@ -6,21 +6,20 @@ How tags are found is in tokenizer, what may be tracked in targets. MIME and tok
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from html import escape, unescape
 from operator import attrgetter
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from heardback.links.attributes import SPACE, Attribute, attributes
 from heardback.links.entities import decode
-from heardback.links.targets import WHITE_SPACE, cleaned, ours, resolve, target
+from heardback.links.targets import WHITE_SPACE, cleaned, is_ordinary, ours, resolve, target
 from heardback.links.tokenizer import Tag, tags
 
 PURPOSES = {"heardback:unsubscribe": "unsubscribe", "heardback:preferences": "preferences"}
 LINKS = frozenset(("a", "area"))
 OUTLOOK_LINKS = LINKS | {"v:roundrect", "v:rect", "v:shape", "v:oval"}
-PLAIN_ATTRIBUTE = rf"[{SPACE}]++(?!href|tracking)[a-z-]++=\"[^\"]*+\""
-PLAIN_LINK = re.compile(rf"(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]++href=\"([^\"]*+)\"(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]*+/?>")
-"""What follows the name in most links, for which one look is enough: half the time of going through (measured)."""
 CONDITION = re.compile(r"\[if\b([^\]>]*)\]>", re.IGNORECASE)
 OUTLOOK = re.compile(r"(?<!!)\b(?:mso|vml)\b", re.IGNORECASE)
 """Which conditions Outlook meets: `[if mso]`, `[if gte mso 9]`, `[if (mso)|(IE)]`, `[if vml]`; not `[if !mso]`."""
@@ -44,7 +43,7 @@ class Rules:
     """Whether `mailto:` links are tracked. A link's own `tracking="on"` goes over both of these."""
 
 
-class Link(NamedTuple):
+class Link(Struct, frozen=True, gc=False):
     """One link of a page."""
 
     start: int
@@ -72,7 +71,7 @@ class Page:
     """Spans of `tracking="off"` and `tracking="on"` with the white space before them, to be taken out."""
 
 
-class Edit(NamedTuple):
+class Edit(Struct, frozen=True, gc=False):
     """Put `text` in the place of `[start:end]`."""
 
     start: int
@@ -101,7 +100,7 @@ def read(html: str, rules: Rules) -> Page:
     links: list[Link] = []
     markers: list[tuple[int, int]] = []
     for anchor in anchors:
-        href, marked, spans = _link_attributes(html, anchor)
+        href, marked, spans = (anchor.href, "", ()) if anchor.href else _link_attributes(html, anchor)
         markers += spans
         if href:
             links.append(_link(html, anchor, href, "" if unusable else base, marked, rules))
@@ -113,11 +112,12 @@ def edits(page: Page, url_of: Callable[[int, Link], str | None]) -> list[Edit]:
 
     `url_of` gets the index and the link of each that is tracked; where it gives None the link stays as it is.
     """
+    written = cache(_attribute_value)  # of a letter most are the same text, but for the token that comes into it
     changes = [Edit(start, end, "") for start, end in page.markers]
     for index, link in enumerate(page.links):
         url = url_of(index, link) if link.tracked else None
         if url is not None:
-            changes.append(Edit(link.start, link.end, _attribute_value(url, link.quote)))
+            changes.append(Edit(link.start, link.end, written(url, link.quote)))
     return sorted(changes, key=attrgetter("start"))
 
 
@@ -145,8 +145,6 @@ def _hrefs(html: str, tag: Tag) -> list[str]:
 
 def _link_attributes(html: str, tag: Tag) -> tuple[Attribute | None, str, list[tuple[int, int]]]:
     """The first href of a tag, what its markers say (`off` goes over `on`), and their spans."""
-    if plain := PLAIN_LINK.match(html, tag.inside, tag.end):
-        return Attribute("href", *plain.span(), *plain.span(1), '"'), "", []
     href = None
     marked = ""
     markers = []
@@ -180,6 +178,8 @@ def _link(html: str, tag: Tag, href: Attribute, base: str, marked: str, rules: R
 
 def _judged(value: str, base: str, marked: str, rules: Rules) -> tuple[str, str, str]:
     """What a link's value leads to, what for, and why it is not tracked."""
+    if is_ordinary(value) and marked != "off":  # nearly every link: 0.7 µs instead of 1.1 (measured)
+        return value, "click", "ours" if ours(value, rules.base_urls) else ""
     url = cleaned(value)
     own = url.lower()
     if own in PURPOSES:

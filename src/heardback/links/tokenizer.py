@@ -5,9 +5,10 @@ What stands in comments, raw text and templates is no tag. The rules of svg and 
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from heardback.links.attributes import EQUALS, SPACE, UNQUOTED
+from msgspec import Struct
+
+from heardback.links.attributes import EQUALS, SPACE, UNQUOTED, Attribute
 from heardback.links.attributes import NAME as ATTRIBUTE_NAME
 from heardback.links.foreign import Foreign
 
@@ -27,8 +28,16 @@ PLAIN_ATTRIBUTE = rf"[{SPACE}]++[a-zA-Z-]++=\"[^\"]*+\""
 PLAIN_TAG = rf"(?-i:<(?:/(?:a|{PLAIN_NAME})|(?:{PLAIN_NAME})(?:{PLAIN_ATTRIBUTE})*+[{SPACE}]*+/?)>)"
 DULL_TAG = rf"<(?:(?!(?:{STARTS})[{SPACE}/>])|/(?!(?:{ENDS})[{SPACE}/>])){NAME}{ATTRIBUTES}>"
 
-# The counts are bounded for the engine's memory; what goes beyond them is taken up again where it stopped.
-DULL = re.compile(rf"(?:[^<]*+{PLAIN_TAG}|[^<]++|{DULL_TAG}|<(?![a-z/!?])){{0,500}}", FLAGS)
+# Most links are plain too. Found in the same go, rather than looked at for their name, their end and their attributes
+# one after the other, they make a newsletter of 60 links be read in 0.39 ms instead of 0.50 (measured).
+LINK_ATTRIBUTES = rf"(?:[{SPACE}]++(?!href|tracking)[a-z-]++=\"[^\"]*+\"){{0,64}}"
+PLAIN_LINK = rf"(?-i:<a{LINK_ATTRIBUTES}[{SPACE}]++href=\"([^\"]*+)\"{LINK_ATTRIBUTES}[{SPACE}]*+/?>)"
+
+# The counts are bounded for the engine's memory; what goes beyond them is taken up again where it stopped. Never going
+# back takes a tenth off (measured), but Python before 3.11.5 would go on where the last alternative failed (its issue
+# 106052): "(?!)" fails where it began.
+DULL_MARKUP = rf"(?:{PLAIN_TAG}|{DULL_TAG}|<(?![a-z/!?])|(?!))"
+DULL = re.compile(rf"[^<]*+(?:{DULL_MARKUP}[^<]*+){{0,500}}+({PLAIN_LINK})?", FLAGS)
 INSIDE = re.compile(ATTRIBUTES)
 MARKUP = re.compile(rf"<(?:(/?{NAME})|(!--)|[!?/])", FLAGS)
 COMMENT_END = re.compile(r"--!?>")
@@ -36,7 +45,7 @@ SCRIPT_MARK = re.compile(rf"<!--|-->|<(/?)script(?=[{SPACE}/>])", FLAGS)
 RAW_END = {name: re.compile(rf"</{name}(?=[{SPACE}/>])", FLAGS) for name in RAW}
 
 
-class Tag(NamedTuple):
+class Tag(Struct, frozen=True, gc=False):
     """A tag, a comment, or the end of what a reader sees."""
 
     name: str
@@ -47,6 +56,8 @@ class Tag(NamedTuple):
     """Offset after the name: of a tag its attributes, of a comment its text."""
     end: int
     """Offset after the ">"."""
+    href: Attribute | None = None
+    """Of a link without entanglements; of any other it is still to be looked for."""
 
 
 def tags(html: str, start: int, stop: int) -> Iterator[Tag]:
@@ -54,7 +65,16 @@ def tags(html: str, start: int, stop: int) -> Iterator[Tag]:
     nested = [Foreign()]
     """The page and the templates that are open in it; what is in those is not shown."""
     position = start
-    while markup := _next(html, position, stop, nested[-1]):
+    while True:
+        if not nested[-1].elements and (dull := DULL.match(html, position, stop)):
+            position = dull.end()
+            if dull[1]:
+                if len(nested) == 1:
+                    yield _plain_link(dull)
+                continue
+        markup = MARKUP.search(html, position, stop)
+        if not markup:
+            break
         tag = _tag(html, markup, stop, nested[-1])
         after = _after(html, tag, stop, nested) if tag else None
         if tag is None or after is None:
@@ -66,11 +86,9 @@ def tags(html: str, start: int, stop: int) -> Iterator[Tag]:
     yield Tag("", nested[1].begin if len(nested) > 1 else stop, stop, stop)
 
 
-def _next(html: str, position: int, stop: int, foreign: Foreign) -> re.Match[str] | None:
-    if not foreign.elements:
-        dull = DULL.match(html, position, stop)
-        position = dull.end() if dull else position
-    return MARKUP.search(html, position, stop)
+def _plain_link(found: re.Match[str]) -> Tag:
+    (start, end), (value_start, value_end) = found.regs[1:]
+    return Tag("a", start, start + len("<a"), end, Attribute("href", start, end, value_start, value_end, '"'))
 
 
 def _tag(html: str, markup: re.Match[str], stop: int, foreign: Foreign) -> Tag | None:

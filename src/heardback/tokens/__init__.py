@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import zlib
+from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
 from itsdangerous import BadData, Signer
-from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.encoding import base64_decode
 from itsdangerous.signer import SigningAlgorithm
 
 from heardback.errors import BadLetter, BadToken
@@ -77,23 +78,13 @@ class Keyring:
 
     def blank(self, token: Token) -> Blank:
         """Prepare a token for many recipients; its own is passed over. Raises BadLetter, as `seal` does."""
-        return self.blank_to(token, token.url, token.link)
+        deflate = _deflate()
+        deflated = deflate.compress(_packed(_said(token, token.url, token.link))) + deflate.flush()
+        return Blank(self._boxes[self._first, token.kind], deflated, _is_anonymous(token))
 
-    def blank_to(self, token: Token, url: str, link: int | None) -> Blank:
-        """Prepare a token that leads elsewhere: the links of a letter have the rest in common."""
-        anonymous = token.mode == "anonymous" and token.kind in ("open", "click", "site")
-        said = _Said(
-            token.message_id,
-            url,
-            link,
-            token.sent_at,
-            token.list,
-            "" if token.mode == "full" else token.mode,
-            {} if anonymous else dict(token.additional),
-            token.domain,
-            token.event_id.bytes if token.event_id else b"",
-        )
-        return Blank(self._boxes[self._first, token.kind], _deflated(_packed(said)), anonymous)
+    def stem(self, token: Token) -> Stem:
+        """Prepare tokens that lead to different places; its own is passed over. Raises BadLetter, as `seal` does."""
+        return Stem(self._boxes[self._first, token.kind], token)
 
     def read(self, kind: Kind, text: str) -> Token:
         """Say what a text says, if one of our keys sealed it for this kind. Raises BadToken alone, on any text."""
@@ -115,6 +106,7 @@ class Keyring:
 _FORMAT = 1
 _CONCEALED, _LENGTH = 0x80, 0x1F
 _LARGEST = 65_536
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _SIV, _SIGNATURE = 16, 43
 """Bytes of an AES-SIV's tag, characters of a signature."""
 
@@ -151,7 +143,13 @@ class _Cipher(Protocol):
     def decrypt(self, data: bytes, associated_data: list[bytes] | None) -> bytes: ...
 
 
-class _Hmac(SigningAlgorithm):
+class _Hmac(Protocol):
+    def copy(self) -> _Hmac: ...
+    def update(self, data: bytes) -> None: ...
+    def finalize(self) -> bytes: ...
+
+
+class _Begun(SigningAlgorithm):
     """HMAC-SHA-256 by one key, begun once: its copy takes 1.1 µs a token, a new one 1.6 (measured)."""
 
     def __init__(self, key: bytes) -> None:
@@ -172,7 +170,13 @@ class _Box:
     """What its payloads begin with."""
     conceal: bool
     signer: Signer
+    signing: _Hmac
+    """The signer's own key, for sealing; it is only copied."""
     cipher: _Cipher
+    bound: list[bytes]
+    """The head: what is concealed is bound to it."""
+    overhead: int
+    """Bytes of a payload that are not its body's own."""
 
     @classmethod
     def of(cls, key: Key, kind: Kind, *, conceal: bool) -> _Box:
@@ -180,12 +184,17 @@ class _Box:
         salt = f"heardback.{kind}"
         derived = Signer(key.secret, salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
         # The derived key is kept: deriving it for each token costs six times the HMAC itself (measured, issue 7).
-        signer = Signer(derived, salt, key_derivation="none", algorithm=_Hmac(derived))
-        return cls(kind, bytes((_FORMAT, flags)) + key.id.encode(), conceal, signer, _cipher(key, kind))
+        signer = Signer(derived, salt, key_derivation="none", algorithm=_Begun(derived))
+        head = bytes((_FORMAT, flags)) + key.id.encode()
+        overhead = len(head) + (_SIV if conceal else 0)
+        return cls(kind, head, conceal, signer, _hmac(derived), _cipher(key, kind), [head], overhead)
 
     def seal(self, body: bytes) -> str:
-        payload = self.head + (self.cipher.encrypt(body, [self.head]) if self.conceal else body)
-        return self.signer.sign(base64_encode(payload)).decode()
+        # What itsdangerous' own signer would write, in two thirds of its time (measured: 3.9 µs a token, 2.6 so).
+        text = _base64(self.head + (self.cipher.encrypt(body, self.bound) if self.conceal else body))
+        signing = self.signing.copy()
+        signing.update(text)
+        return (text + b"." + _base64(signing.finalize())).decode()
 
     def read(self, text: str) -> Token:
         payload = base64_decode(self.signer.unsign(text))
@@ -202,7 +211,31 @@ class _Box:
             raise BadToken from error
 
 
-class Blank(NamedTuple):
+class Stem:
+    """What the tokens of a letter's links have in common. Made by `Keyring.stem`."""
+
+    def __init__(self, box: _Box, token: Token) -> None:
+        self._box = box
+        self._anonymous = _is_anonymous(token)
+        packed = _packed(_said(token, "", None))
+        before = 1 + len(_packed(token.message_id))
+        self._rest = packed[before + 2 :]  # less the empty URL and that there is no link: a byte each
+        # What all begin with is a block of its own in the deflated stream, so that it is deflated once a letter:
+        # a link takes 5.2 µs where the whole took 7.4, and a token gets 1.6 characters longer (measured on real URLs).
+        self._deflate = _deflate()
+        self._begun = self._deflate.compress(packed[:before]) + self._deflate.flush(zlib.Z_BLOCK)
+
+    def blank(self, url: str, link: int | None) -> Blank:
+        """Prepare the token that leads there for many recipients. Raises BadLetter, as `Keyring.seal` does.
+
+        It says what `Keyring.blank`'s does; its text is another, for it is deflated in two blocks.
+        """
+        deflate = self._deflate.copy()
+        packed = _packed((url, link))[1:] + self._rest  # less the byte that says how many there are
+        return Blank(self._box, self._begun + deflate.compress(packed) + deflate.flush(), self._anonymous)
+
+
+class Blank(msgspec.Struct, frozen=True, gc=False):
     """A token with all that is the same for every recipient of a letter. Made by `Keyring.blank`."""
 
     box: _Box
@@ -218,8 +251,8 @@ class Blank(NamedTuple):
 
     def length(self, size: int) -> int:
         """Say how many characters the text has for a recipient of so many bytes in UTF-8."""
-        body = len(self.said) + (0 if self.anonymous else size) + (_SIV if self.box.conceal else 0)
-        return -(-(len(self.box.head) + body) * 4 // 3) + 1 + _SIGNATURE
+        body = self.box.overhead + len(self.said) + (0 if self.anonymous else size)
+        return -(-body * 4 // 3) + 1 + _SIGNATURE
 
 
 def _cipher(key: Key, kind: Kind) -> _Cipher:
@@ -228,16 +261,48 @@ def _cipher(key: Key, kind: Kind) -> _Cipher:
     return AESSIV(hmac.digest(key.secret.encode(), f"heardback.conceal.{kind}".encode(), "sha512"))
 
 
+def _hmac(key: bytes) -> _Hmac:
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.hmac import HMAC
+
+    return HMAC(key, SHA256())  # copied and finished in 0.6 µs, where the standard library's takes 1.1 (measured)
+
+
+def _base64(data: bytes) -> bytes:
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE)
+
+
 def _key_id(payload: bytes) -> str:
     if payload[0] != _FORMAT:
         raise BadToken
     return payload[2 : 3 + (payload[1] & _LENGTH)].decode("ascii")
 
 
-def _packed(said: _Said) -> bytes:
-    fields = msgspec.structs.astuple(said)
+def _is_anonymous(token: Token) -> bool:
+    return token.mode == "anonymous" and token.kind in ("open", "click", "site")
+
+
+def _said(token: Token, url: str, link: int | None) -> tuple[object, ...]:
+    """Give the fields of `_Said`, less the event's id where there is none."""
+    return (
+        token.message_id,
+        url,
+        link,
+        token.sent_at,
+        token.list,
+        "" if token.mode == "full" else token.mode,
+        {} if _is_anonymous(token) else dict(token.additional),
+        token.domain,
+        *((token.event_id.bytes,) if token.event_id else ()),
+    )
+
+
+_ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def _packed(said: object) -> bytes:
     try:
-        return msgspec.msgpack.encode(fields if said.event_id else fields[:-1], order="deterministic")
+        return _ENCODER.encode(said)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise BadLetter(f"A token cannot say this: {error}") from error
 
@@ -259,10 +324,9 @@ def _unpacked(kind: Kind, recipient: str, packed: bytes) -> Token:
     )
 
 
-def _deflated(packed: bytes) -> bytes:
+def _deflate() -> zlib._Compress:
     # A window of 1 KiB and little memory: zlib's default would spend ten times as long on clearing its tables.
-    deflate = zlib.compressobj(6, zlib.DEFLATED, -10, 2, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
-    return deflate.compress(packed) + deflate.flush()
+    return zlib.compressobj(3, zlib.DEFLATED, -10, 2, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
 
 
 def _inflated(body: bytes) -> tuple[bytes, bytes]:
