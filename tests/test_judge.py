@@ -19,7 +19,9 @@ from heardback.judge import FIRST, LATE_S, POLL_S, SECOND, Judge, again
 from heardback.signals import Observer
 from heardback.stores import Filter, Stored
 from heardback.stores.sqlite import SQLiteStore
+from heardback.tracker import Tracker
 from tests.deliveries import destination, opened, running, until
+from tests.program import KEY, Program, command, wait_until
 from tests.receiver import Receiver
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -209,9 +211,10 @@ async def test_the_same_for_every_destination(tmp_path: Path) -> None:
             await judge(store, now - 197).turn()
             async with running(store, destination(early.url, "early", start=LONG_AGO)):
                 await until(store, lambda cursor: cursor.position == 1, "early")
-                await store.append([hit(now - 199.8 + number / 10, link=number + 1) for number in range(3)])
-                await judge(store, now - 190).turn()
-                await judge(store, now).turn()
+            await store.append([hit(now - 199.8 + number / 10, link=number + 1) for number in range(3)])
+            await judge(store, now - 190).turn()
+            await judge(store, now).turn()
+            async with running(store, destination(early.url, "early", start=LONG_AGO)):
                 await until(store, lambda cursor: cursor.position == 5, "early")
             async with running(store, destination(late.url, "late", start=LONG_AGO)):
                 await until(store, lambda cursor: cursor.position == 5, "late")
@@ -223,3 +226,14 @@ async def test_the_same_for_every_destination(tmp_path: Path) -> None:
             "machine",
             "machine",
         ]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """`heardback judge --since` says how many events it looked at, and changes nothing where the rules are the same."""
+    with Program(tmp_path, "[verdicts]\nsettle_s = 0.1") as program:
+        click = Tracker(program.base_url, [KEY]).click_url("http://127.0.0.1:9/", "jane@example.org")
+        assert program.ask("GET", click, headers={"User-Agent": THUNDERBIRD}).status == 302
+        wait_until(lambda: program.events(verdict="human"), "a verdict")
+        done = command(tmp_path, "judge", "--since", "2026-01-01")
+        assert (done.returncode, done.stdout) == (0, b"1 events looked at, 0 verdicts changed\n"), done.stderr
+        assert command(tmp_path, "judge").returncode == 2
