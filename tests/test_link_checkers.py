@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from heardback.tracker import Tracker
 from tests.program import KEY, Program, wait_until
-from tests.test_browser import CHROMIUM
+from tests.test_browser import ALONE, CHROMIUM
 
 LINKCHECKER = shutil.which("linkchecker")
 AT_ONCE = "[verdicts]\nsettle_s = 0.5"
@@ -85,7 +85,7 @@ def test_a_browser_is_none_for_its_links(tmp_path: Path, site: Path) -> None:
         pytest.skip("there is no Chromium here; .ci/run installs it")
     with shop(site) as shop_url, Program(tmp_path, AT_ONCE) as program, sync_playwright() as playwright:
         published(site, program.base_url, shop_url)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ALONE)
         page = browser.new_page()
         for name in ("coats", "hats"):
             page.goto(f"{shop_url}/letter.html", wait_until="load")
