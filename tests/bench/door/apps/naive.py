@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-PIXEL = bytes.fromhex("4749463839610100010080010000000000ffffff21f90401000001002c00000000010001000002024c01003b")
+PIXEL = bytes.fromhex("47494638396101000100800100000000ffffff21f90401000001002c00000000010001000002024c01003b")
 TOKENS = URLSafeSerializer("a secret of the bench", "open")
 TABLE = "CREATE TABLE events (id TEXT PRIMARY KEY, at REAL, recipient TEXT, message_id TEXT, ip TEXT, body TEXT)"
 
