@@ -32,7 +32,7 @@ LONGEST = 16_384
 """Characters of the longest text that is looked at; our own tracked URLs stay under 7,000."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes five times as long to make, and one is made for each hit
 class Token:
     """What a tracked URL says. A field that a kind has no use for keeps its default."""
 
