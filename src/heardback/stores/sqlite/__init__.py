@@ -34,6 +34,7 @@ from heardback.stores import (
     Vicinity,
 )
 from heardback.stores.sqlite import erasure, rows, transactions
+from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.schema import QUERIES
@@ -81,7 +82,7 @@ class SQLiteStore:
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event."""
         if records:
-            await self._writer.write(lambda connection: transactions.append(connection, records))
+            await self._writer.transact(lambda connection: append(connection, records))
 
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Delete the next events that were recorded before a time, if they are settled and no dead letters."""

@@ -10,6 +10,12 @@ SELECT
 WHERE NOT EXISTS (SELECT 1 FROM events WHERE event_id = :event_id)
   AND NOT EXISTS (SELECT 1 FROM events WHERE site_id = :site_id);
 
+-- name: append_events
+-- Appends opens and clicks that are new, or none of them; {places} are for their fields.
+INSERT INTO events (
+    event_id, type, recipient, message_id, list, body, signals, recipient_sum, message_id_sum
+) VALUES {places};
+
 -- name: append_unsubscribe
 -- Appends an unsubscribe, unless the same button was pressed within the given span of ids, and since the suppression
 -- stands that is there by now: who subscribed again in between unsubscribes anew.

@@ -62,6 +62,21 @@ def of_record(record: Record) -> Mapping[str, Any]:
     }
 
 
+def of_ordinary(record: Record) -> Row:
+    """Give what append_events takes of an open or a click."""
+    return (
+        record.event_id.bytes,
+        record.type,
+        text(record.recipient),
+        text(record.message_id),
+        text(record.list),
+        record.body,
+        record.signals,
+        checksum(record.recipient),
+        checksum(record.message_id),
+    )
+
+
 def about_of(record: Record) -> UUID | None:
     """Give the event that a verdict event tells of; None where it is no verdict event, or tells of none."""
     about = json.loads(record.body).get("about") if record.type == "verdict" else None
