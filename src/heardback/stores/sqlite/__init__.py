@@ -91,7 +91,7 @@ class SQLiteStore:
         found = await self._reader.fetch(QUERIES["old_events"], values)
         places = [(position, event_id) for event_id, position, free in found if free]
         if places:
-            await self._writer.write(lambda connection: connection.executemany(QUERIES["delete_event"], places))
+            await self._writer.write(lambda connection: transactions.expire(connection, places))
             await self._checkpoint()
         return Expired(len(places), UUID(bytes=found[-1][0]) if found else None)
 
@@ -102,9 +102,9 @@ class SQLiteStore:
 
     async def find(self, wanted: Filter) -> list[Stored]:
         """Give the events that are looked for, newest first."""
-        conditions, values = rows.search(wanted)
-        places = " UNION ALL ".join(QUERIES["find_places"].format(conditions=each) for each in conditions)
-        query = QUERIES["find_events"].format(places=places)
+        source, conditions, order, values = rows.search(wanted)
+        places = (QUERIES["find_places"].format(source=source, conditions=each, order=order) for each in conditions)
+        query = QUERIES["find_events"].format(places=" UNION ALL ".join(places))
         return [rows.stored(row) for row in await self._reader.fetch(query, values)]
 
     async def get(self, event_ids: Sequence[UUID]) -> list[Stored]:

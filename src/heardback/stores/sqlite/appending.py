@@ -22,6 +22,7 @@ ADD = MappingProxyType({size: QUERIES["append_events"].format(places=", ".join([
 
 def append(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     """Append records; unsubscribes stand among the suppressions too."""
+    [end] = connection.execute(QUERIES["end"]).fetchone()
     for kind, group in groupby(records, kind_of):
         if kind == "ordinary":
             append_ordinary(connection, list(group))
@@ -33,6 +34,8 @@ def append(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
             connection.executemany(QUERIES["append_event"], map(rows.of_record, group))
     if judged := [rows.of_verdicts(record) for record in records if record.verdict or record.revised]:
         connection.executemany(QUERIES["append_verdicts"], judged)
+    if records:
+        connection.execute(QUERIES["note_blocks"], rows.of_ids(records, end))
 
 
 def kind_of(record: Record) -> str:

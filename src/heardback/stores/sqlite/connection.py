@@ -152,6 +152,7 @@ class Connection:
         """
 
         def committed(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN IMMEDIATE")
             result = work(connection)
             connection.commit()
             return result

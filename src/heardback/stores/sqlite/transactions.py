@@ -31,6 +31,12 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
     await in_thread(connection, lambda each: append(each, known))
 
 
+async def expire(connection: aiosqlite.Connection, places: Sequence[rows.Row]) -> None:
+    """Delete events, given as position and id, and the blocks that hold no other."""
+    await connection.executemany(QUERIES["delete_event"], places)
+    await connection.execute(QUERIES["delete_blocks"])
+
+
 async def start(connection: aiosqlite.Connection, name: str, position: int) -> Cursor:
     """Make a cursor where there is none, and give it."""
     await connection.execute(QUERIES["start_cursor"], (name, position))
