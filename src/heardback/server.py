@@ -15,17 +15,20 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
+from heardback.doors.fast import FastDoor
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
@@ -111,7 +114,8 @@ async def serve(
         journal = Journal(store, settings.server.memory_events, committed)
         consents = consents_of(settings, store, journal)
         await consents.look()
-        door = Door(configured(application(settings, store, journal, consents, observer), settings), started)
+        app, public = application(settings, store, journal, consents, observer)
+        door = Door(configured(app, settings, fast(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
         relay = relay_of(settings) if mail else None
@@ -244,7 +248,7 @@ def pages_of(settings: Settings) -> Pages:
 
 def application(
     settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
-) -> Starlette:
+) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
     pages = pages_of(settings)
@@ -267,7 +271,7 @@ def application(
 
     app = Starlette(routes=routes, exception_handlers={404: public.missing})
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
-    return app
+    return app, public
 
 
 def well_known(settings: Settings) -> Mapping[str, bytes]:
@@ -288,11 +292,28 @@ def well_known(settings: Settings) -> Mapping[str, bytes]:
     return contents
 
 
-def configured(app: Starlette, settings: Settings) -> uvicorn.Config:
+def fast(app: Starlette, public: TrackingDoor, settings: Settings) -> Callable[..., asyncio.Protocol]:
+    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone."""
+    if not settings.server.fast_path:
+        return HttpToolsProtocol
+    prefixes = {"", urlsplit(settings.base_url).path.rstrip("/")}
+    proxies = ProxyHeadersMiddleware(cast("Any", app), list(settings.server.trusted_proxies)).trusted_hosts
+    return FastDoor(
+        hits={
+            method.encode(): {f"{prefix}/{door}".encode(): hit for prefix in prefixes for door, hit in hits.items()}
+            for method, hits in public.hits.items()
+        },
+        journal=public.journal,
+        is_trusted=proxies.__contains__,
+        rest=RestOfHttp,
+    )
+
+
+def configured(app: Starlette, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
     """Tell uvicorn how to serve. Its access log stays off: it prints whole paths, tokens and all."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", protocol),  # which uvicorn only calls
         ws="none",
         lifespan="off",
         log_config=None,
@@ -303,6 +324,18 @@ def configured(app: Starlette, settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=ANSWERS_WITHIN_S,
         timeout_keep_alive=30,
     )
+
+
+class RestOfHttp(HttpToolsProtocol):
+    """uvicorn's protocol behind the fast door, which is told of each answer and closes idle connections itself."""
+
+    answered: Callable[[], None]
+
+    def on_response_complete(self) -> None:
+        """Go on, and say so."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()
+        self.answered()
 
 
 class Door(uvicorn.Server):
