@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -43,7 +43,7 @@ http {{
 PYTRACKED = """
 import sys, pytracking
 for number in range(int(sys.argv[1])):
-    said = {"recipient": f"reader{number}@mail.example.org", "message_id": f"<{number % 7}.autumn@mail.example.com>"}
+    said = {"recipient": f"{number:08x}@mail.example.org", "message_id": f"<{number:08x}.4711@mail.example.com>"}
     said["additional"] = {"campaign": "autumn"}
     print(pytracking.get_open_tracking_url(said, base_open_tracking_url="/o/"))
 """
@@ -187,6 +187,12 @@ def heardback(folder: Path) -> Iterator[Running]:
         yield Running(ours.process.pid, ours.port)
 
 
+def reader(number: int) -> tuple[str, str]:
+    """Give the recipient and the Message-ID of a copy: in an order that is not the alphabet's, as readers come."""
+    scattered = f"{number * 2_654_435_761 % 2**32:08x}"
+    return f"{scattered}@mail.example.org", f"<{scattered}.4711@mail.example.com>"
+
+
 def tokens(kind: Kind) -> Iterator[str]:
     """Give paths with heardback's own tokens."""
     ring = Keyring([KEY])
@@ -197,8 +203,7 @@ def tokens(kind: Kind) -> Iterator[str]:
         yield f"/{DOORS[kind]}/" + ring.seal(
             Token(
                 kind,
-                recipient=f"reader{number}@mail.example.org",
-                message_id=f"<{number % 7}.autumn@mail.example.com>",
+                *reader(number),
                 url=url,
                 link=number % 60 if url else None,
                 list="weekly",
@@ -211,11 +216,8 @@ def tokens(kind: Kind) -> Iterator[str]:
 def signed() -> Iterator[str]:
     """Give paths with the naive tracker's tokens."""
     for number in NUMBERS:
-        said: Mapping[str, object] = {
-            "recipient": f"reader{number}@mail.example.org",
-            "message_id": f"<{number % 7}.autumn@mail.example.com>",
-            "additional": {"campaign": "autumn"},
-        }
+        recipient, message_id = reader(number)
+        said = {"recipient": recipient, "message_id": message_id, "additional": {"campaign": "autumn"}}
         yield f"/o/{TOKENS.dumps(said)}"
 
 
