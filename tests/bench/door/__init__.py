@@ -14,8 +14,20 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from tests.bench.door import idle
 from tests.bench.door.load import Asked, Turn, load, missing
-from tests.bench.door.servers import NAIVE, NGINX, PYTRACKING, UVICORN, Door, Running, Server, everybody
+from tests.bench.door.servers import (
+    NAIVE,
+    NGINX,
+    PYTRACKING,
+    UVICORN,
+    Door,
+    Running,
+    Server,
+    everybody,
+    heardback,
+    tokens,
+)
 
 CONNECTIONS = (64, 256)
 CPU_OF = {"nginx": NGINX, "uvicorn": UVICORN}
@@ -29,7 +41,7 @@ class Plan:
     """How long it is to be."""
 
     rounds: int = 5
-    seconds: int = 4
+    seconds: int = 3
     warm: int = 1
 
 
@@ -55,7 +67,11 @@ def measure(plan: Plan) -> dict[str, Any]:
         for _ in range(plan.rounds):
             for server in servers:
                 take_turn(server, plan, Path(name), found)
-    return reported(found)
+        with heardback(home(Path(name))) as running:
+            idling = idle.measure(running, next(tokens("open")))
+    figures = reported(found)
+    print("\n" + ", ".join(f"{what}: {number:,.0f}" for what, number in idling.items()))
+    return {**figures, "idle": idling}
 
 
 def prepared(server: Server, folder: Path, found: Found) -> bool:

@@ -87,6 +87,7 @@ def everybody() -> Sequence[Server]:
         Server("Starlette, one route, constant", partial(program, starlette), pixel),
         Server(NAIVE, partial(program, evening), [Door("pixel", "GET", 200, signed)]),
         Server(PYTRACKING, partial(program, pytracking), [Door("pixel", "GET", 200, pytracked)]),
+        Server("heardback, fast_path = false", partial(heardback, settings="fast_path = false"), pixel),
         Server(
             "heardback",
             heardback,
@@ -178,11 +179,11 @@ def nginx(folder: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def heardback(folder: Path) -> Iterator[Running]:
+def heardback(folder: Path, settings: str = "") -> Iterator[Running]:
     """Run `heardback serve`: SQLite, `synchronous=FULL`, concealed tokens, everything else as it is by default."""
     with ExitStack() as stack:
         with on_core(SERVER):
-            ours = stack.enter_context(Program(folder))
+            ours = stack.enter_context(Program(folder, settings))
         assert ours.process
         yield Running(ours.process.pid, ours.port)
 
