@@ -16,10 +16,10 @@ from typing import Any, Protocol, cast
 import httptools
 
 from heardback.doors.replies import Hit, Reply, Visit
+from heardback.doors.tracking import LONGEST_BODY
 from heardback.journal import Journal, Outcome
 
 LONGEST_HEAD = 65_536
-LONGEST_BODY = 16_384
 
 JOINED = frozenset({"x-forwarded-for", "accept-language"})
 UNUSUAL = frozenset({"expect", "transfer-encoding", "upgrade"})
@@ -34,19 +34,19 @@ class Rest(Protocol):
     answered: Callable[[], None]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """See asyncio.Protocol, for this and the next four."""
+        """Begin; like those that follow this is asyncio's."""
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
-        ...
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
 
-    def data_received(self, data: bytes) -> None:  # noqa: D102
-        ...
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
 
-    def pause_writing(self) -> None:  # noqa: D102
-        ...
+    def pause_writing(self) -> None:
+        """Write no more for now."""
 
-    def resume_writing(self) -> None:  # noqa: D102
-        ...
+    def resume_writing(self) -> None:
+        """Go on."""
 
     def shutdown(self) -> None:
         """End once what is in flight has been answered."""

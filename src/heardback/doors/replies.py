@@ -52,7 +52,8 @@ class Answer(NamedTuple):
     def response(self) -> Response:
         """Give it to Starlette."""
         response = Response(self.body, self.status)
-        response.raw_headers = [tuple(line.split(b": ", 1)) for line in self.lines.splitlines()]  # type: ignore[misc]
+        parts = (line.partition(b": ") for line in self.lines.splitlines())
+        response.raw_headers = [(name, value) for name, _, value in parts]
         return response
 
 
