@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from heardback.doors.fast import FastDoor
-from heardback.doors.replies import Answer, Reply, Visit
+from heardback.doors.replies import Answer, Reply
+from heardback.events import Event, new_id
+from heardback.formats import native
 from heardback.journal import Journal
+from heardback.stores import EventLog
 from heardback.tokens import Keyring, Kind, Token
 from tests.program import KEY, Program
 from tests.test_halon import halon_token
@@ -147,6 +150,13 @@ SHAPES = {
 }
 
 
+ASKED = b"GET /o/x HTTP/1.1\r\nHost: x\r\n\r\n"
+SHORT = Reply(Answer(200, b"content-length: 2\r\n", b"ok"))
+LATE = SHORT._replace(record=native.record(Event("open", new_id(), 0, "jane@example.org", "")), wait_s=0.1)
+"""Given after a tenth of a second, for the journal writes nothing."""
+LONG = Reply(Answer(200, b"content-length: 8000000\r\n", bytes(8_000_000)))
+
+
 def exchanged(port: int, *pieces: bytes, wait_s: float = 0.3) -> tuple[bytes, bool]:
     """Send bytes; give all that is answered, less the dates, and whether the server closed the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
@@ -230,21 +240,33 @@ def test_a_head_has_a_bound(pair: Sequence[Program]) -> None:
 
 
 @asynccontextmanager
-async def impatient() -> AsyncIterator[int]:
-    """Serve a fast door of little patience, with nothing behind it; give the port."""
+async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
+    """Serve a fast door of little patience, with one reply and a journal that writes nothing; give the port."""
 
     def rest(**_: object) -> Any:
         raise AssertionError("nothing unusual is sent here")
 
-    def hit(text: str, visit: Visit) -> Reply:
-        return Reply(Answer(200, b"content-length: 2\r\n", b"ok"))
-
-    hits = {b"GET": {b"/o": hit}}
-    nothing_to_record = cast("Journal", None)
-    door = FastDoor(hits, nothing_to_record, lambda _: False, rest, keep_alive_s=0.4, request_s=0.2, looks_every_s=0.05)
-    server = await asyncio.get_running_loop().create_server(lambda: door(server_state=ServerState()), "127.0.0.1", 0)
+    hits = {b"GET": {b"/o": lambda text, visit: reply}}
+    journal = Journal(cast("EventLog", None), 9)
+    door = FastDoor(hits, journal, lambda _: False, rest, keep_alive_s=0.4, request_s=0.2, looks_every_s=0.05)
+    server = await asyncio.get_running_loop().create_server(lambda: door(server_state=state), "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def connected(
+    reply: Reply = SHORT, state: ServerState | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Serve it and connect to it."""
+    async with serving(reply, state or ServerState()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /o/", b"GET /o/x HTTP/1.1\r\nHost: x\r\nX: "])
@@ -252,47 +274,65 @@ def test_who_does_not_get_on_is_hung_up_on(sent: bytes) -> None:
     """An idle connection, and one whose request does not come to its end, byte by byte though it be."""
 
     async def go() -> None:
-        async with impatient() as port:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
+        async with connected() as (reader, writer):
             began = time.monotonic()
-            dribble = asyncio.create_task(dribbled(writer)) if sent else None
-            assert await reader.read() == b""
-            assert time.monotonic() - began > 0.1
-            if dribble:
-                dribble.cancel()
-            await gone(writer)
+            writer.write(sent)
+            while not reader.at_eof() and time.monotonic() < began + 5:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.03):
+                        assert await reader.read(1) == b""
+                writer.write(sent[:0] + b"x" * bool(sent))
+                if writer.is_closing() or reader.exception():
+                    break
+            assert 0.1 < time.monotonic() - began < 5
 
     asyncio.run(go())
-
-
-async def gone(writer: asyncio.StreamWriter) -> None:
-    """Hang up, or notice that the other side did."""
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-
-
-async def dribbled(writer: asyncio.StreamWriter) -> None:
-    """Send a byte now and then."""
-    while True:
-        await asyncio.sleep(0.03)
-        writer.write(b"x")
 
 
 def test_who_asks_again_is_kept() -> None:
     """A connection in use stays, for as long as it is used."""
 
     async def go() -> None:
-        async with impatient() as port:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with connected() as (reader, writer):
             for _ in range(8):
-                writer.write(b"GET /o/x HTTP/1.1\r\nHost: x\r\n\r\n")
+                writer.write(ASKED)
                 assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
                 await asyncio.sleep(0.1)
-            await gone(writer)
 
     asyncio.run(go())
+
+
+def test_one_thing_at_a_time() -> None:
+    """What is asked before the last answer is there waits for it, whether the journal or the reader is slow."""
+
+    async def go(reply: Reply, size: int) -> None:
+        async with connected(reply) as (reader, writer):
+            for _ in range(2):
+                writer.write(ASKED)
+                await asyncio.sleep(0.02)
+            for _ in range(2):
+                await reader.readuntil(b"\r\n\r\n")
+                assert len(await reader.readexactly(size)) == size
+
+    asyncio.run(go(LATE, 2))
+    asyncio.run(go(LONG, len(LONG.answer.body)))
+
+
+def test_the_last_answer_is_given() -> None:
+    """A server that is to end answers what is in flight, says that it closes, and does; an idle connection it closes."""
+
+    async def go(reply: Reply, asked: bytes) -> bytes:
+        state = ServerState()
+        async with connected(reply, state) as (reader, writer):
+            writer.write(asked)
+            await asyncio.sleep(0.03)
+            for connection in list(state.connections):
+                connection.shutdown()
+            return await reader.read()
+
+    answer = asyncio.run(go(LATE, ASKED))
+    assert answer.endswith(b"connection: close\r\n\r\nok")
+    assert asyncio.run(go(LATE, b"")) == b""
 
 
 @settings(max_examples=60)
