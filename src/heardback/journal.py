@@ -209,20 +209,22 @@ class Journal:
         return None
 
     def _overdue(self, group: _Group) -> None:
+        """Tell those of a group who have waited long enough. They may hand over more meanwhile."""
         now = asyncio.get_running_loop().time()
         late = [waiting for waiting in group.waiting if waiting[0] <= now]
-        later = [waiting for waiting in group.waiting if waiting[0] > now]
+        group.waiting = [waiting for waiting in group.waiting if waiting[0] > now]
         group.stop()
-        group.waiting = late
-        self._answer(group, "kept")
-        group.waiting = later
-        if later:
-            group.await_until(min(due for due, _ in later), self._overdue)
+        if group.waiting:
+            group.await_until(min(due for due, _ in group.waiting), self._overdue)
+        self._say(late, "kept")
 
     def _answer(self, group: _Group, outcome: Outcome) -> None:
-        """Tell those who wait for a group what became of it."""
-        group.stop()
+        """Tell all who wait for a group what became of it."""
         waiting, group.waiting = group.waiting, []
+        group.stop()
+        self._say(waiting, outcome)
+
+    def _say(self, waiting: Sequence[tuple[float, Tell]], outcome: Outcome) -> None:
         self.counts.kept += len(waiting) if outcome == "kept" else 0
         for _, tell in waiting:
             try:
