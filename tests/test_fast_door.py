@@ -109,6 +109,12 @@ SHAPES = {
     "a proxy's nonsense": request(f"GET {OPEN}", "X-Forwarded-For: unknown"),
     "a proxy that knows nothing": request(f"GET {OPEN}", "X-Forwarded-For: "),
     "privacy control": request(f"GET {OPEN}", "Sec-GPC: 1", AGENT),
+    "the button in German": request(f"GET {PRESS}", "Accept-Language: de"),
+    "pressed in German": request(f"POST {PRESS}", "Accept-Language: de;q=0.9", *FORM, body=ONE_CLICK),
+    "languages twice": request(
+        f"POST {PRESS}", "Accept-Language: fr;q=0.1", "Accept-Language: de", *FORM, body=ONE_CLICK
+    ),
+    "nothing there in German": request("GET /c/nonsense", "Accept-Language: de"),
     "kept alive": request(f"GET {OPEN}", "Connection: keep-alive"),
     "closed": request(f"GET {OPEN}", "Connection: close"),
     "HTTP/1.0": request(f"GET {OPEN}", version="1.0"),

@@ -15,23 +15,21 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
-from heardback.doors.fast import FastDoor
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
+from heardback.doors.rest import protocol_of
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.errors import SettingsError, StoreError
@@ -115,7 +113,7 @@ async def serve(
         consents = consents_of(settings, store, journal)
         await consents.look()
         app, public = application(settings, store, journal, consents, observer)
-        door = Door(configured(app, settings, fast(app, public, settings)), started)
+        door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
         relay = relay_of(settings) if mail else None
@@ -292,23 +290,6 @@ def well_known(settings: Settings) -> Mapping[str, bytes]:
     return contents
 
 
-def fast(app: Starlette, public: TrackingDoor, settings: Settings) -> Callable[..., asyncio.Protocol]:
-    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone."""
-    if not settings.server.fast_path:
-        return HttpToolsProtocol
-    prefixes = {"", urlsplit(settings.base_url).path.rstrip("/")}
-    proxies = ProxyHeadersMiddleware(cast("Any", app), list(settings.server.trusted_proxies)).trusted_hosts
-    return FastDoor(
-        hits={
-            method.encode(): {f"{prefix}/{door}".encode(): hit for prefix in prefixes for door, hit in hits.items()}
-            for method, hits in public.hits.items()
-        },
-        journal=public.journal,
-        is_trusted=proxies.__contains__,
-        rest=RestOfHttp,
-    )
-
-
 def configured(app: Starlette, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
     """Tell uvicorn how to serve. Its access log stays off: it prints whole paths, tokens and all."""
     return uvicorn.Config(
@@ -324,18 +305,6 @@ def configured(app: Starlette, settings: Settings, protocol: Callable[..., async
         timeout_graceful_shutdown=ANSWERS_WITHIN_S,
         timeout_keep_alive=30,
     )
-
-
-class RestOfHttp(HttpToolsProtocol):
-    """uvicorn's protocol behind the fast door, which is told of each answer and closes idle connections itself."""
-
-    answered: Callable[[], None]
-
-    def on_response_complete(self) -> None:
-        """Go on, and say so."""
-        super().on_response_complete()
-        self._unset_keepalive_if_required()
-        self.answered()
 
 
 class Door(uvicorn.Server):

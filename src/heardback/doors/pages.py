@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse
 
 from heardback.doors import languages
 from heardback.doors.languages import DEFAULT, Words
-from heardback.doors.replies import Visit
+from heardback.doors.replies import Visit, spoken
 from heardback.errors import SettingsError
 
 HEADERS = {
@@ -78,8 +78,7 @@ class Pages:
         self, name: str, status: int = 200, asked: Request | Visit | None = None, **values: object
     ) -> HTMLResponse:
         """Give the page of a template in the language that is asked for, with the headers of every page."""
-        visit = Visit.of(asked) if isinstance(asked, Request) else asked
-        accepted = visit.languages if visit else DEFAULT
+        accepted = spoken(asked) if isinstance(asked, Request) else asked.languages if asked else DEFAULT
         language = languages.chosen(accepted, self._words)
         try:
             page = self._shown(self._environment, name, language, values)

@@ -16,6 +16,11 @@ from heardback.events import Record
 from heardback.journal import READER_WAITS_S, Outcome
 
 
+def spoken(request: Request) -> str:
+    """Give all that was said of languages."""
+    return ",".join(request.headers.getlist("accept-language"))
+
+
 class Visit(NamedTuple):
     """A request: all of it that its record, or its answer, may depend on."""
 
@@ -23,13 +28,13 @@ class Visit(NamedTuple):
     headers: Mapping[str, str]
     ip: str
     languages: str = ""
-    """All that was said of them in `Accept-Language`."""
+    """All that stands in its `Accept-Language`."""
 
     @classmethod
     def of(cls, request: Request) -> Visit:
         """Read Starlette's."""
         ip = request.client.host if request.client else ""
-        return cls(request.method, request.headers, ip, ",".join(request.headers.getlist("accept-language")))
+        return cls(request.method, request.headers, ip, spoken(request))
 
     def counted(self, record: Record | None) -> Record | None:
         """Give a record if the request is more than a look: a HEAD is answered like a GET, and changes nothing."""
