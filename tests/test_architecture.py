@@ -32,7 +32,7 @@ THIRD_PARTY = {
     "aiosqlite": {"stores.sqlite"},
     "httpx": {"webhook"},
     "starlette": {"doors", "server"},
-    "uvicorn": {"server"},
+    "uvicorn": {"doors", "server"},
     "jinja2": {"doors"},
     "cryptography": {"tokens", "signatures"},
     "idna": {"links"},

@@ -59,6 +59,21 @@ class Modes:
         return "full" if self.open == self.click == "full" else "identified"
 
 
+class Entropy:
+    """Random bytes, drawn from the system by the thousand: to draw those of each id costs more than the rest of it."""
+
+    def __init__(self) -> None:
+        """Draw none yet."""
+        self._drawn, self._used = b"", 0
+
+    def __call__(self, size: int) -> bytes:
+        """Give some that were given to nobody else."""
+        if self._used + size > len(self._drawn):
+            self._drawn, self._used = os.urandom(size * 512), 0
+        self._used += size
+        return self._drawn[self._used - size : self._used]
+
+
 def new_id(now: float | None = None, entropy: Callable[[int], bytes] = os.urandom) -> UUID:
     """Make a version 7 UUID (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits."""
     milliseconds = int((time.time() if now is None else now) * 1000)
@@ -91,7 +106,7 @@ def milliseconds_of(event_id: UUID) -> int:
     return event_id.int >> 80
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes five times as long to make, and one is made for each hit
 class Event:
     """What a reader did with a letter, or on the site behind it. A field that its mode does not carry is empty."""
 
@@ -120,7 +135,7 @@ class Event:
     """The event that a verdict corrects."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes five times as long to make, and one is made for each hit
 class Record:
     """An event as a store keeps it: the columns that are queried, the element's JSON and the signals."""
 

@@ -7,8 +7,8 @@ in doors; how it is kept is in stores.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 Outcome = Literal["durable", "kept", "lost"]
 """On disk; in memory, to be written when the store is back; neither, for memory was full."""
+
+Tell = Callable[[Outcome], None]
+"""Is called once, soon or at once, with what became of a record."""
 
 GROUP = 2_000
 """Records of one commit at most, so that a long queue is no long silence."""
@@ -46,11 +49,27 @@ class Counts:
 
 @dataclass(slots=True)
 class _Group:
-    """The records of one commit, and what those who wait for it wait on."""
+    """The records of one commit, and those who wait for it."""
 
     records: list[Record] = field(default_factory=list)
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-    durable: bool = False
+    waiting: list[tuple[float, Tell]] = field(default_factory=list)
+    """Until when, by the loop's clock, and whom to tell."""
+    due: float = math.inf
+    """When the first of them has waited long enough, and what looks after that."""
+    timer: asyncio.TimerHandle | None = None
+
+    def await_until(self, due: float, overdue: Callable[[_Group], None]) -> None:
+        """See to it that `overdue` is called then, or before."""
+        if due < self.due:
+            self.stop()
+            self.due = due
+            self.timer = asyncio.get_running_loop().call_at(due, overdue, self)
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self.timer:
+            self.timer.cancel()
+        self.due, self.timer = math.inf, None
 
 
 class Journal:
@@ -78,20 +97,27 @@ class Journal:
 
     async def record(self, record: Record, wait_s: float = READER_WAITS_S) -> Outcome:
         """Hand a record over and wait until it is durable: for `wait_s` at most, not at all while the store is away."""
+        told: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.hand(record, lambda outcome: None if told.done() else told.set_result(outcome), wait_s)
+        return await told
+
+    def hand(self, record: Record, tell: Tell, wait_s: float = READER_WAITS_S) -> None:
+        """Hand a record over, and say what became of it as `record` does: without a task or a future for each."""
         if self.in_memory >= self._bound:
             self.counts.lost += 1
-            return "lost"
+            tell("lost")
+            return
         group = self._open
+        if not group.records:
+            self._arrived.set()
         group.records.append(record)
-        self._arrived.set()
-        if self.healthy:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await group.answered.wait()
-        if group.durable:
-            return "durable"
-        self.counts.kept += 1
-        return "kept"
+        if not self.healthy:
+            self.counts.kept += 1
+            tell("kept")
+            return
+        due = asyncio.get_running_loop().time() + wait_s
+        group.waiting.append((due, tell))
+        group.await_until(due, self._overdue)
 
     def held(self, event_id: UUID) -> Record | None:
         """Give a record that may not be durable yet; one that is not held, and was not lost, is in the log by now."""
@@ -124,15 +150,22 @@ class Journal:
         while not self._open.records and not self._closing:
             self._arrived.clear()
             await self._arrived.wait()
+        await self._gather()
         return bool(self._open.records)
+
+    async def _gather(self) -> None:
+        """Let those come along who are at the door already: twice as many records a commit (measured)."""
+        seen = -1
+        while seen < len(self._open.records) < GROUP:
+            seen = len(self._open.records)
+            await asyncio.sleep(0)
 
     async def _write(self, group: _Group) -> None:
         while group.records:
             self._chunk, group.records = group.records[:GROUP], group.records[GROUP:]
             await self._persist(group)
             self._chunk = []
-        group.durable = True
-        group.answered.set()
+        self._answer(group, "durable")
         self._tell()
 
     async def _persist(self, group: _Group) -> None:
@@ -141,7 +174,8 @@ class Journal:
             if self.healthy:
                 logger.error("the store takes no events (%s): they are kept in memory until it does", fault)
             self.healthy = False
-            group.answered.set()
+            self._answer(group, "kept")
+            self._answer(self._open, "kept")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
         if not self.healthy:
@@ -173,6 +207,30 @@ class Journal:
             if (fault := await self._fault([record])) is not None:
                 return fault
         return None
+
+    def _overdue(self, group: _Group) -> None:
+        """Tell those of a group who have waited long enough. They may hand over more meanwhile."""
+        now = asyncio.get_running_loop().time()
+        late = [waiting for waiting in group.waiting if waiting[0] <= now]
+        group.waiting = [waiting for waiting in group.waiting if waiting[0] > now]
+        group.stop()
+        if group.waiting:
+            group.await_until(min(due for due, _ in group.waiting), self._overdue)
+        self._say(late, "kept")
+
+    def _answer(self, group: _Group, outcome: Outcome) -> None:
+        """Tell all who wait for a group what became of it."""
+        waiting, group.waiting = group.waiting, []
+        group.stop()
+        self._say(waiting, outcome)
+
+    def _say(self, waiting: Sequence[tuple[float, Tell]], outcome: Outcome) -> None:
+        self.counts.kept += len(waiting) if outcome == "kept" else 0
+        for _, tell in waiting:
+            try:
+                tell(outcome)
+            except Exception as error:  # noqa: BLE001  whoever waits must not stop the writing
+                logger.error("at an answer: %s", type(error).__name__)
 
     def _tell(self) -> None:
         try:

@@ -15,7 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -29,6 +29,7 @@ from heardback.doors.api import ApiDoor
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
+from heardback.doors.rest import protocol_of
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.errors import SettingsError, StoreError
@@ -111,7 +112,8 @@ async def serve(
         journal = Journal(store, settings.server.memory_events, committed)
         consents = consents_of(settings, store, journal)
         await consents.look()
-        door = Door(configured(application(settings, store, journal, consents, observer), settings), started)
+        app, public = application(settings, store, journal, consents, observer)
+        door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
         relay = relay_of(settings) if mail else None
@@ -244,7 +246,7 @@ def pages_of(settings: Settings) -> Pages:
 
 def application(
     settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
-) -> Starlette:
+) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
     pages = pages_of(settings)
@@ -267,7 +269,7 @@ def application(
 
     app = Starlette(routes=routes, exception_handlers={404: public.missing})
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
-    return app
+    return app, public
 
 
 def well_known(settings: Settings) -> Mapping[str, bytes]:
@@ -288,11 +290,11 @@ def well_known(settings: Settings) -> Mapping[str, bytes]:
     return contents
 
 
-def configured(app: Starlette, settings: Settings) -> uvicorn.Config:
+def configured(app: Starlette, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
     """Tell uvicorn how to serve. Its access log stays off: it prints whole paths, tokens and all."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=cast("type[asyncio.Protocol]", protocol),  # which uvicorn only calls
         ws="none",
         lifespan="off",
         log_config=None,

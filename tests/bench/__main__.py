@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import chaos, delivery, growth, judging, letters, relay, starts, traffic
+from tests.bench import chaos, delivery, door, growth, judging, letters, relay, starts, traffic
 
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "door": lambda args: door.measure(door.QUICK if args.quick else door.Plan()),
     "letters": lambda _: letters.measure(),
     "starts": lambda _: starts.measure(),
     "relay": lambda _: relay.measure(),
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--minutes", type=float, default=5, help="chaos: for how long (default: 5)")
     parser.add_argument("--events", type=int, help="how many (default: delivery 200000, growth 1000000)")
+    parser.add_argument("--quick", action="store_true", help="door: one short round, to see that everything runs")
     args = parser.parse_args()
     figures = MEASUREMENTS[args.name](args)
     if args.json:

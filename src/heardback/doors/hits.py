@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict, Unpack
 
 import orjson
-from starlette.requests import Request
 
 from heardback import privacy
 from heardback.consents import Consents
-from heardback.events import Clock, Event, EventType, Record, new_id
+from heardback.doors.replies import Visit
+from heardback.events import Clock, Entropy, Event, EventType, Record, new_id
 from heardback.formats import native
 from heardback.signals import Observer
 from heardback.tokens import HONEYPOT, Token
@@ -47,31 +47,31 @@ class Hits:
     honor_gpc: bool = True
     observer: Observer = field(default_factory=Observer)
     clock: Clock = time.time
+    entropy: Entropy = field(default_factory=Entropy)
 
     def record(
-        self, token: Token, event: EventType, request: Request, site_id: bytes = b"", **site: Unpack[Site]
+        self, token: Token, event: EventType, visit: Visit, site_id: bytes = b"", **site: Unpack[Site]
     ) -> Record:
         """Make the record of what a request did with a token; its event id is new."""
         now = self.clock()
-        token = self.permitted(token, request.headers)
-        ip = request.client.host if request.client else ""
+        token = self.permitted(token, visit.headers)
         is_trap = token.link == HONEYPOT
-        shown = self.observer.of(request.method, request.headers, ip, token.sent_at, now, is_trap)
+        shown = self.observer.of(visit.method, visit.headers, visit.ip, token.sent_at, now, is_trap)
         made = Event(
             type=event,
-            event_id=new_id(now),
+            event_id=new_id(now, self.entropy),
             timestamp=int(now * 1000),
             recipient=token.recipient,
             message_id=token.message_id,
-            ip=privacy.shown_address(ip, self.ip_policy),
-            user_agent=request.headers.get("user-agent", "")[:LONGEST_AGENT],
+            ip=privacy.shown_address(visit.ip, self.ip_policy),
+            user_agent=visit.headers.get("user-agent", "")[:LONGEST_AGENT],
             url=token.url,
             additional=token.additional,
             list=token.list,
             link=None if is_trap else token.link,
             mode=token.mode,
         )
-        lowered = privacy.lowered(replace(made, **site), self.hash_key)
+        lowered = privacy.lowered(replace(made, **site) if site else made, self.hash_key)
         return native.record(lowered, orjson.dumps(shown), site_id=site_id)
 
     def permitted(self, token: Token, headers: Mapping[str, str]) -> Token:

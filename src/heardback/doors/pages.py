@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse
 
 from heardback.doors import languages
 from heardback.doors.languages import DEFAULT, Words
+from heardback.doors.replies import Visit, spoken
 from heardback.errors import SettingsError
 
 HEADERS = {
@@ -73,9 +74,11 @@ class Pages:
         if folder and (faults := list(dict.fromkeys(self._faults()))):
             raise SettingsError(tuple(f"pages.templates: {fault}" for fault in faults))
 
-    def answer(self, name: str, status: int = 200, request: Request | None = None, **values: object) -> HTMLResponse:
-        """Give the page of a template in the request's language, with the headers of every page."""
-        accepted = ",".join(request.headers.getlist("accept-language")) if request else DEFAULT
+    def answer(
+        self, name: str, status: int = 200, asked: Request | Visit | None = None, **values: object
+    ) -> HTMLResponse:
+        """Give the page of a template in the language that is asked for, with the headers of every page."""
+        accepted = spoken(asked) if isinstance(asked, Request) else asked.languages if asked else DEFAULT
         language = languages.chosen(accepted, self._words)
         try:
             page = self._shown(self._environment, name, language, values)

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from heardback.consents import Consents
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
+from heardback.doors.replies import Visit
 from heardback.doors.site import site_id_of
 from heardback.doors.tracking import whole
 from heardback.errors import BadToken, StoreError
@@ -98,7 +99,7 @@ class PreferencesDoor:
                     return True
                 if value == "yes":
                     return await self._resubscribed(token, request)
-                record = self.hits.record(replace(token, kind="unsubscribe"), "unsubscribe", request)
+                record = self.hits.record(replace(token, kind="unsubscribe"), "unsubscribe", Visit.of(request))
                 return await self._durable(record)
         except (StoreError, TimeoutError):
             return False
@@ -113,7 +114,7 @@ class PreferencesDoor:
             return True
         scope = f"{suppression.recipient}\0{suppression.list}\0{suppression.since}"
         site_id = site_id_of(scope, RESUBSCRIBED, self.hits.hash_key)
-        record = self.hits.record(token, "site", request, site_id, name=RESUBSCRIBED)
+        record = self.hits.record(token, "site", Visit.of(request), site_id, name=RESUBSCRIBED)
         if not await self._durable(record):
             return False
         await self.consents.release(token.recipient, token.list)

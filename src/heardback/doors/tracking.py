@@ -11,9 +11,9 @@ import logging
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Unpack
 from urllib.parse import unquote
-from uuid import UUID
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,9 +22,10 @@ from starlette.routing import Route
 from heardback import formats, links
 from heardback.doors.hits import Hits, Site
 from heardback.doors.pages import Pages
+from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.errors import BadLetter, BadToken
-from heardback.events import EventType
-from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal
+from heardback.events import EventType, Record
+from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal, Outcome
 from heardback.links import landing
 from heardback.tokens import DOORS, Keyring, Kind, Token, halon
 
@@ -37,6 +38,9 @@ PIXEL = bytes.fromhex(
 
 PIXEL_HEADERS = {"cache-control": "no-cache, no-store, must-revalidate, max-age=0, private"}
 CLICK_HEADERS = {"cache-control": "no-store, private", "referrer-policy": "no-referrer", "x-robots-tag": "noindex"}
+PIXEL_ANSWER = Answer.of(Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS))
+"""Which no cache may keep."""
+CLICK_LINES = Answer.of(Response(headers=CLICK_HEADERS)).lines
 ROBOTS = "User-agent: *\nDisallow: /\n"
 
 LONGEST_BODY = 16_384
@@ -53,7 +57,7 @@ class TrackingDoor:
     keyring: Keyring
     journal: Journal
     pages: Pages
-    hits: Hits
+    recorder: Hits
     halon_secrets: Mapping[int, str] = field(default_factory=dict)
     well_known: Mapping[str, bytes] = field(default_factory=dict)
     """Contents of the files that stand in the settings, by their name under `/.well-known/`."""
@@ -73,52 +77,83 @@ class TrackingDoor:
             Route("/schemas/{name}", self.schema_file),
         ]
 
+    @property
+    def hits(self) -> Mapping[str, Mapping[str, Hit]]:
+        """Give what requests come to that the fast door answers too, by method and first segment of the path."""
+        looks = {"o": self.opened, "c": self.clicked}
+        return {"GET": looks, "HEAD": looks, "POST": {"u": self.unsubscribed}}
+
     async def open(self, request: Request) -> Response:
-        """Send the pixel, whatever happens; record an open if the token is ours."""
-        with contextlib.suppress(BadToken):
-            token = self._read("open", request.path_params["token"].removesuffix(".gif"))
-            await self._noted(token, "open", request)
-        return pixel()
+        """Answer a request for a pixel."""
+        return await self._given(self.opened(request.path_params["token"], Visit.of(request)))
 
     async def click(self, request: Request) -> Response:
+        """Answer a request for a link's target."""
+        return await self._given(self.clicked(request.path_params["token"], Visit.of(request)))
+
+    async def unsubscribe(self, request: Request) -> Response:
+        """Show the button; on POST unsubscribe, whatever the body (RFC 8058)."""
+        text, visit = request.path_params["token"], Visit.of(request)
+        if request.method != "POST":
+            return self.button(text, visit).response()
+        reply = self.unsubscribed(text, visit)
+        if reply.record and await whole(request) is None:
+            return self.pages.answer("too_large", 413, request)
+        return await self._given(reply)
+
+    def opened(self, text: str, visit: Visit) -> Reply:
+        """Send the pixel, whatever happens; record an open if the token is ours."""
+        try:
+            token = self._read("open", text.removesuffix(".gif"))
+        except BadToken:
+            return Reply(PIXEL_ANSWER)
+        return Reply(PIXEL_ANSWER, visit.counted(self._noted(token, "open", visit)))
+
+    def clicked(self, text: str, visit: Visit) -> Reply:
         """Send the reader where the token says and nowhere else; record a click.
 
         No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`.
         """
         try:
-            token = self._read("click", request.path_params["token"])
+            token = self._read("click", text)
             target = target_of(token)
         except BadToken:
-            return self.pages.answer("not_found", 404, request)
+            return Reply(self._page("not_found", 404, visit))
         if MAIL_TARGET.match(target):
-            await self._noted(token, "site", request, name="click_to_email")
-            return self.pages.answer("mailto", 200, request, url=target, address=addressee(target))
-        click = await self._noted(token, "click", request)
+            mailed = self._noted(token, "site", visit, name="click_to_email")
+            page = self._page("mailto", 200, visit, url=target, address=addressee(target))
+            return Reply(page, visit.counted(mailed))
+        click = self._noted(token, "click", visit)
         if click and landing.listed(target, self.click_id_hosts):
-            target = landing.told(target, self.keyring.seal(Token("site", event_id=click)))
-        return redirect(target)
+            told = landing.told(target, self.keyring.seal(Token("site", event_id=click.event_id)))
+            return Reply(redirect(told), visit.counted(click), instead={"lost": partial(redirect, target)})
+        return Reply(redirect(target), visit.counted(click))
 
-    async def unsubscribe(self, request: Request) -> Response:
-        """Show the button; on POST unsubscribe, whatever the body (RFC 8058): 200 only once it is durable."""
+    def unsubscribed(self, text: str, visit: Visit) -> Reply:
+        """Unsubscribe: 200 only once it is durable."""
         try:
-            token = self._read("unsubscribe", request.path_params["token"])
+            token = self._read("unsubscribe", text)
         except BadToken:
-            return self.pages.answer("not_found", 404, request)
-        if request.method != "POST":
-            return self.pages.answer("unsubscribe", 200, request, recipient=token.recipient, list=token.list)
-        if await whole(request) is None:
-            return self.pages.answer("too_large", 413, request)
-        record = self.hits.record(token, "unsubscribe", request)
-        if await self.journal.record(record, UNSUBSCRIBE_WAITS_S) != "durable":
-            return self.pages.answer("unavailable", 503, request, method="post", choice={})
-        return self.pages.answer(
+            return Reply(self._page("not_found", 404, visit))
+        page = self._page(
             "unsubscribed",
             200,
-            request,
+            visit,
             recipient=token.recipient,
             list=token.list,
             preferences=self._preferences(token),
         )
+        away = partial(self._page, "unavailable", 503, visit, method="post", choice={})
+        record = self.recorder.record(token, "unsubscribe", visit)
+        return Reply(page, record, UNSUBSCRIBE_WAITS_S, {"kept": away, "lost": away})
+
+    def button(self, text: str, visit: Visit) -> Answer:
+        """Show what a POST would do; change nothing."""
+        try:
+            token = self._read("unsubscribe", text)
+        except BadToken:
+            return self._page("not_found", 404, visit)
+        return self._page("unsubscribe", 200, visit, recipient=token.recipient, list=token.list)
 
     async def healthy(self, _: Request) -> Response:
         """Say that the process answers."""
@@ -148,7 +183,7 @@ class TrackingDoor:
     async def missing(self, request: Request, _: Exception | None = None) -> Response:
         """Show the page for what is not here; the pixel where a path begins like one but fits no route."""
         if "/o/" in request.url.path and request.method in ("GET", "HEAD"):
-            return pixel()
+            return PIXEL_ANSWER.response()
         return self.pages.answer("not_found", 404, request)
 
     def _preferences(self, token: Token) -> str:
@@ -164,34 +199,30 @@ class TrackingDoor:
             return self.keyring.read(kind, text)
         return halon.read(kind, text, self.halon_secrets)
 
-    async def _noted(self, token: Token, event: EventType, request: Request, **site: Unpack[Site]) -> UUID | None:
-        """Record what a reader did, and give the event's id; None where nothing is recorded of it.
+    def _page(self, name: str, status: int, visit: Visit, **values: object) -> Answer:
+        return Answer.of(self.pages.answer(name, status, visit, **values))
 
-        A HEAD is given one too, so that its answer is a GET's, but nothing is recorded.
-        """
+    async def _given(self, reply: Reply) -> Response:
+        outcome: Outcome = await self.journal.record(reply.record, reply.wait_s) if reply.record else "durable"
+        return reply.after(outcome).response()
+
+    def _noted(self, token: Token, event: EventType, visit: Visit, **site: Unpack[Site]) -> Record | None:
+        """Make the record of what a reader did; None where nothing is recorded of it."""
         if token.mode == "off":
             return None
         try:
-            record = self.hits.record(token, event, request, **site)
-            if request.method != "HEAD" and await self.journal.record(record) == "lost":
-                return None
+            return self.recorder.record(token, event, visit, **site)
         except Exception as error:  # noqa: BLE001  whatever the error, the reader is answered
             logger.error("an event of type %s was not recorded: %s", event, type(error).__name__)
             return None
-        return record.event_id
 
 
-def pixel() -> Response:
-    """Give the pixel's answer, which no cache may keep."""
-    return Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS)
+def redirect(target: str) -> Answer:
+    """Give the answer that leads to a target of ASCII, byte for byte.
 
-
-def redirect(target: str) -> Response:
-    """Give the answer that leads to a target of ASCII, byte for byte."""
-    answer = Response(status_code=302, headers=CLICK_HEADERS)
-    # Starlette's RedirectResponse quotes its target again: what was signed would not be what is sent.
-    answer.raw_headers.append((b"location", target.encode("ascii")))
-    return answer
+    Starlette's RedirectResponse quotes its target again: what was signed would not be what is sent.
+    """
+    return Answer(302, b"%blocation: %b\r\n" % (CLICK_LINES, target.encode("ascii")))
 
 
 def target_of(token: Token) -> str:

@@ -8,16 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import zlib
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
-from itsdangerous import BadData, Signer
-from itsdangerous.encoding import base64_decode
-from itsdangerous.signer import SigningAlgorithm
+from itsdangerous import Signer
 
 from heardback.errors import BadLetter, BadToken
 from heardback.keys import Key
@@ -34,7 +32,7 @@ LONGEST = 16_384
 """Characters of the longest text that is looked at; our own tracked URLs stay under 7,000."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that takes five times as long to make, and one is made for each hit
 class Token:
     """What a tracked URL says. A field that a kind has no use for keeps its default."""
 
@@ -88,12 +86,14 @@ class Keyring:
 
     def read(self, kind: Kind, text: str) -> Token:
         """Say what a text says, if one of our keys sealed it for this kind. Raises BadToken alone, on any text."""
-        if len(text) > LONGEST or not text.isascii():
+        if len(text) > LONGEST:
             raise BadToken
         try:
-            key_id = _key_id(base64_decode(text.partition(".")[0]))
-            return self._boxes[key_id, kind].read(text)
-        except (BadData, KeyError, IndexError, ValueError, TypeError, zlib.error, msgspec.MsgspecError) as error:
+            # What itsdangerous' Signer.unsign does, each step once: of 11 µs it takes 5 away (measured).
+            signed, _, signature = text.encode("ascii").rpartition(b".")
+            payload = _decoded(signed)
+            return self._boxes[_key_id(payload), kind].read(signed, payload, _decoded(signature))
+        except (KeyError, IndexError, ValueError, TypeError, zlib.error, msgspec.MsgspecError) as error:
             raise BadToken from error
 
 
@@ -106,7 +106,7 @@ class Keyring:
 _FORMAT = 1
 _CONCEALED, _LENGTH = 0x80, 0x1F
 _LARGEST = 65_536
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_URL_SAFE, _PLAIN = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 _SIV, _SIGNATURE = 16, 43
 """Bytes of an AES-SIV's tag, characters of a signature."""
 
@@ -149,18 +149,6 @@ class _Hmac(Protocol):
     def finalize(self) -> bytes: ...
 
 
-class _Begun(SigningAlgorithm):
-    """HMAC-SHA-256 by one key, begun once: its copy takes 1.1 µs a token, a new one 1.6 (measured)."""
-
-    def __init__(self, key: bytes) -> None:
-        self._begun = hmac.new(key, digestmod=hashlib.sha256)
-
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        signature = self._begun.copy()
-        signature.update(value)
-        return signature.digest()
-
-
 @dataclass(frozen=True, slots=True)
 class _Box:
     """One key made ready for one kind."""
@@ -169,9 +157,8 @@ class _Box:
     head: bytes
     """What its payloads begin with."""
     conceal: bool
-    signer: Signer
     signing: _Hmac
-    """The signer's own key, for sealing; it is only copied."""
+    """itsdangerous' signature, begun; it is only copied."""
     cipher: _Cipher
     bound: list[bytes]
     """The head: what is concealed is bound to it."""
@@ -184,30 +171,31 @@ class _Box:
         salt = f"heardback.{kind}"
         derived = Signer(key.secret, salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
         # The derived key is kept: deriving it for each token costs six times the HMAC itself (measured, issue 7).
-        signer = Signer(derived, salt, key_derivation="none", algorithm=_Begun(derived))
         head = bytes((_FORMAT, flags)) + key.id.encode()
         overhead = len(head) + (_SIV if conceal else 0)
-        return cls(kind, head, conceal, signer, _hmac(derived), _cipher(key, kind), [head], overhead)
+        return cls(kind, head, conceal, _hmac(derived), _cipher(key, kind), [head], overhead)
 
     def seal(self, body: bytes) -> str:
         # What itsdangerous' own signer would write, in two thirds of its time (measured: 3.9 µs a token, 2.6 so).
         text = _base64(self.head + (self.cipher.encrypt(body, self.bound) if self.conceal else body))
+        return (text + b"." + _base64(self.signature(text))).decode()
+
+    def signature(self, text: bytes) -> bytes:
         signing = self.signing.copy()
         signing.update(text)
-        return (text + b"." + _base64(signing.finalize())).decode()
+        return signing.finalize()
 
-    def read(self, text: str) -> Token:
-        payload = base64_decode(self.signer.unsign(text))
+    def read(self, signed: bytes, payload: bytes, signature: bytes) -> Token:
+        if not hmac.compare_digest(self.signature(signed), signature):
+            raise BadToken
         head, body = payload[: len(self.head)], payload[len(self.head) :]
         packed, recipient = _inflated(self._revealed(body, head) if head[1] & _CONCEALED else body)
         return _unpacked(self.kind, recipient.decode(), packed)
 
     def _revealed(self, body: bytes, head: bytes) -> bytes:
-        from cryptography.exceptions import InvalidTag
-
         try:
             return self.cipher.decrypt(body, [head])
-        except InvalidTag as error:
+        except _invalid_tag() as error:
             raise BadToken from error
 
 
@@ -261,6 +249,12 @@ def _cipher(key: Key, kind: Kind) -> _Cipher:
     return AESSIV(hmac.digest(key.secret.encode(), f"heardback.conceal.{kind}".encode(), "sha512"))
 
 
+def _invalid_tag() -> type[Exception]:
+    from cryptography.exceptions import InvalidTag
+
+    return InvalidTag
+
+
 def _hmac(key: bytes) -> _Hmac:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.hmac import HMAC
@@ -270,6 +264,11 @@ def _hmac(key: bytes) -> _Hmac:
 
 def _base64(data: bytes) -> bytes:
     return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE)
+
+
+def _decoded(text: bytes) -> bytes:
+    """Do what itsdangerous' base64_decode does, in half the time."""
+    return a2b_base64(text.translate(_PLAIN) + b"=" * (-len(text) % 4))
 
 
 def _key_id(payload: bytes) -> str:
@@ -298,6 +297,7 @@ def _said(token: Token, url: str, link: int | None) -> tuple[object, ...]:
 
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
+_DECODER = msgspec.msgpack.Decoder(_Said)
 
 
 def _packed(said: object) -> bytes:
@@ -308,7 +308,7 @@ def _packed(said: object) -> bytes:
 
 
 def _unpacked(kind: Kind, recipient: str, packed: bytes) -> Token:
-    said = msgspec.msgpack.decode(packed, type=_Said)
+    said = _DECODER.decode(packed)
     return Token(
         kind,
         recipient,

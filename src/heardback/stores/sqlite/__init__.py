@@ -34,6 +34,7 @@ from heardback.stores import (
     Vicinity,
 )
 from heardback.stores.sqlite import erasure, rows, transactions
+from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.schema import QUERIES
@@ -81,7 +82,7 @@ class SQLiteStore:
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event."""
         if records:
-            await self._writer.write(lambda connection: transactions.append(connection, records))
+            await self._writer.transact(lambda connection: append(connection, records))
 
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Delete the next events that were recorded before a time, if they are settled and no dead letters."""
@@ -90,7 +91,7 @@ class SQLiteStore:
         found = await self._reader.fetch(QUERIES["old_events"], values)
         places = [(position, event_id) for event_id, position, free in found if free]
         if places:
-            await self._writer.write(lambda connection: connection.executemany(QUERIES["delete_event"], places))
+            await self._writer.write(lambda connection: transactions.expire(connection, places))
             await self._checkpoint()
         return Expired(len(places), UUID(bytes=found[-1][0]) if found else None)
 
@@ -101,9 +102,9 @@ class SQLiteStore:
 
     async def find(self, wanted: Filter) -> list[Stored]:
         """Give the events that are looked for, newest first."""
-        conditions, values = rows.search(wanted)
-        places = " UNION ALL ".join(QUERIES["find_places"].format(conditions=each) for each in conditions)
-        query = QUERIES["find_events"].format(places=places)
+        source, conditions, order, values = rows.search(wanted)
+        places = (QUERIES["find_places"].format(source=source, conditions=each, order=order) for each in conditions)
+        query = QUERIES["find_events"].format(places=" UNION ALL ".join(places))
         return [rows.stored(row) for row in await self._reader.fetch(query, values)]
 
     async def get(self, event_ids: Sequence[UUID]) -> list[Stored]:

@@ -10,6 +10,22 @@ SELECT
 WHERE NOT EXISTS (SELECT 1 FROM events WHERE event_id = :event_id)
   AND NOT EXISTS (SELECT 1 FROM events WHERE site_id = :site_id);
 
+-- name: append_events
+-- Appends opens and clicks that are new, or none of them; {places} are for their fields.
+INSERT INTO events (
+    event_id, type, recipient, message_id, list, body, signals, recipient_sum, message_id_sum
+) VALUES {places};
+
+-- name: note_blocks
+-- Notes that events with ids from one to another were appended behind a position.
+WITH RECURSIVE touched (block, last) AS (
+    SELECT (:end + 1) / 4096, seq / 4096 FROM sqlite_sequence WHERE name = 'events' AND seq > :end
+    UNION ALL
+    SELECT block + 1, last FROM touched WHERE block < last
+)
+INSERT INTO blocks (block, oldest, newest) SELECT block, :oldest, :newest FROM touched WHERE TRUE
+ON CONFLICT (block) DO UPDATE SET oldest = min(oldest, excluded.oldest), newest = max(newest, excluded.newest);
+
 -- name: append_unsubscribe
 -- Appends an unsubscribe, unless the same button was pressed within the given span of ids, and since the suppression
 -- stands that is there by now: who subscribed again in between unsubscribes anew.
@@ -19,9 +35,9 @@ INSERT INTO events (
 SELECT
     :event_id, :type, :recipient, :message_id, :list, :body, :signals, :site_id, :about, :recipient_sum, :message_id_sum
 WHERE NOT EXISTS (
-    SELECT 1 FROM events INDEXED BY events_by_recipient  -- a letter may have a million recipients
-    WHERE recipient_sum = :recipient_sum AND event_id >= :hour_before AND event_id < :hour_after
-      AND recipient = :recipient COLLATE NOCASE AND message_id = :message_id AND list = :list AND type = :type
+    SELECT 1 FROM events INDEXED BY unsubscribes
+    WHERE type = 'unsubscribe' AND recipient_sum = :recipient_sum AND event_id >= :hour_before AND event_id < :hour_after
+      AND recipient = :recipient COLLATE NOCASE AND message_id = :message_id AND list = :list
       AND hex(substr(event_id, 1, 6)) >= (
           SELECT printf('%012X', since) FROM suppressions WHERE recipient = :recipient AND list = :list
       )
@@ -62,8 +78,8 @@ WHERE bytes <= :max_bytes OR bytes = length(body)
 ORDER BY position;
 
 -- name: find_places
--- Gives the newest positions of events that meet {conditions}, see rows.search.
-SELECT * FROM (SELECT position FROM events WHERE {conditions} ORDER BY position DESC LIMIT :limit)
+-- Gives the newest positions of events that meet {conditions}; {source} and {order} are as rows.search has them.
+SELECT * FROM (SELECT position FROM {source} WHERE {conditions} ORDER BY {order} LIMIT :limit)
 
 -- name: find_events
 -- Gives events newest first; {places} are their positions, from find_places.
@@ -94,8 +110,8 @@ SELECT site_id, event_id FROM events WHERE site_id IN ({wanted});
 WITH wanted (number, whose, whose_sum, letter, since, until) AS (VALUES {wanted})
 SELECT number, position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
 FROM wanted CROSS JOIN events ON recipient = whose COLLATE NOCASE AND message_id = letter AND position IN (
-    SELECT position FROM events INDEXED BY events_by_recipient
-    WHERE recipient_sum = whose_sum AND event_id >= since AND event_id < until
+    SELECT position FROM blocks CROSS JOIN events INDEXED BY events_by_recipient ON position / 4096 = +block
+    WHERE newest >= since AND oldest < until AND recipient_sum = whose_sum AND event_id >= since AND event_id < until
     ORDER BY event_id DESC LIMIT {limit}
 )
 LEFT JOIN verdicts USING (position)
@@ -159,6 +175,10 @@ ORDER BY event_id LIMIT :limit;
 -- name: delete_event
 -- Deletes an event; the position alone might be another's in a file that was begun in the meantime.
 DELETE FROM events WHERE position = ? AND event_id = ?;
+
+-- name: delete_blocks
+-- Forgets the blocks in which no event is left.
+DELETE FROM blocks WHERE newest < coalesce((SELECT min(event_id) FROM events), x'ff');
 
 -- name: delete_dead_letters
 -- Deletes some of the dead letters that were buried before a time.
@@ -300,10 +320,10 @@ ON CONFLICT (person) DO UPDATE SET forgotten = excluded.forgotten, change = excl
 -- name: events_of
 -- Gives the events of a recipient, those under the keyed hash, and the verdict events about any of them.
 WITH theirs (position, event_id) AS MATERIALIZED (
-    SELECT position, event_id FROM events
+    SELECT position, event_id FROM blocks CROSS JOIN events INDEXED BY events_by_recipient ON position / 4096 = +block
     WHERE recipient_sum = :recipient_sum AND recipient = :recipient COLLATE NOCASE
     UNION
-    SELECT position, event_id FROM events
+    SELECT position, event_id FROM blocks CROSS JOIN events INDEXED BY events_by_recipient ON position / 4096 = +block
     WHERE recipient_sum = :person_sum AND recipient = :person COLLATE NOCASE
 )
 SELECT position, event_id FROM theirs

@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from heardback.events import Record, milliseconds_of
@@ -62,6 +62,27 @@ def of_record(record: Record) -> Mapping[str, Any]:
     }
 
 
+def of_ordinary(record: Record) -> Row:
+    """Give what append_events takes of an open or a click."""
+    return (
+        record.event_id.bytes,
+        record.type,
+        text(record.recipient),
+        text(record.message_id),
+        text(record.list),
+        record.body,
+        record.signals,
+        checksum(record.recipient),
+        checksum(record.message_id),
+    )
+
+
+def of_ids(records: Sequence[Record], end: int) -> Mapping[str, Any]:
+    """Give what note_blocks takes of the records that were appended behind a position."""
+    ids = [record.event_id.bytes for record in records]
+    return {"oldest": min(ids), "newest": max(ids), "end": end}
+
+
 def about_of(record: Record) -> UUID | None:
     """Give the event that a verdict event tells of; None where it is no verdict event, or tells of none."""
     about = json.loads(record.body).get("about") if record.type == "verdict" else None
@@ -92,19 +113,31 @@ def stored(row: Row) -> Stored:
     return Stored(position, Record(UUID(bytes=event_id), *rest, *late))
 
 
-def search(wanted: Filter) -> tuple[list[str], Mapping[str, Any]]:
-    """Give a filter as conditions in SQL and their values: what meets any of the conditions is wanted."""
-    few = bool(wanted.recipient or wanted.message_id)
+class Search(NamedTuple):
+    """A filter in SQL: what meets any of the conditions is wanted."""
+
+    source: str
+    conditions: Sequence[str]
+    order: str
+    values: Mapping[str, Any]
+
+
+def search(wanted: Filter) -> Search:
+    """Give a filter in SQL."""
+    # a letter has more recipients than a recipient has letters
+    index = "events_by_recipient" if wanted.recipient else "events_by_letter" if wanted.message_id else ""
     conditions = (
         (wanted.recipient, "recipient_sum = :recipient_sum AND recipient = :recipient COLLATE NOCASE"),
         (wanted.message_id, "message_id = :message_id"),
-        # a letter has more recipients than a recipient has letters
         (wanted.message_id and not wanted.recipient, "message_id_sum = :message_id_sum"),
-        (wanted.since, "event_id >= :since" if wanted.recipient else "+event_id >= :since"),
+        (wanted.since, "+event_id >= :since"),
+        (wanted.since and index, "newest >= :since"),
         # without a bound, a search that finds less than its limit would go through the whole table
-        (wanted.since and not few, f"position >= ({FIRST_SINCE})"),
-        (wanted.until, "event_id < :until" if wanted.recipient else "+event_id < :until"),
+        (wanted.since and not index, f"position >= ({FIRST_SINCE})"),
+        (wanted.until, "+event_id < :until"),
+        (wanted.until and index, "oldest < :until"),
         (wanted.before, "position < :before"),
+        (wanted.before and index, "block <= :before / 4096"),
         (wanted.verdicts, VERDICT),
     )
     types = {f"type_{number}": type_ for number, type_ in enumerate(dict.fromkeys(wanted.types))}
@@ -121,7 +154,12 @@ def search(wanted: Filter) -> tuple[list[str], Mapping[str, Any]]:
         "limit": wanted.limit,
     }
     given = [condition for wants, condition in conditions if wants]
-    return [" AND ".join([kind, *given]) for kind in of_types(types)], values
+    return Search(
+        f"blocks CROSS JOIN events INDEXED BY {index} ON position / 4096 = +block" if index else "events",
+        [" AND ".join([kind, *given]) for kind in of_types(types)],
+        "block DESC, position DESC" if index else "position DESC",
+        values,
+    )
 
 
 def of_types(types: Mapping[str, str]) -> list[str]:

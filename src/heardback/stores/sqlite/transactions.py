@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from uuid import UUID
 
 import aiosqlite
@@ -15,20 +14,9 @@ import aiosqlite
 from heardback.events import Record
 from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression
 from heardback.stores.sqlite import rows
+from heardback.stores.sqlite.appending import append
+from heardback.stores.sqlite.connection import in_thread
 from heardback.stores.sqlite.schema import QUERIES
-
-
-async def append(connection: aiosqlite.Connection, records: Sequence[Record]) -> None:
-    """Append records; unsubscribes stand among the suppressions too."""
-    for unsubscribes, group in groupby(records, lambda record: record.type == "unsubscribe"):
-        if unsubscribes:
-            parameters = [rows.of_unsubscribe(record) for record in group]
-            await connection.executemany(QUERIES["suppress"], parameters)
-            await connection.executemany(QUERIES["append_unsubscribe"], parameters)
-        else:
-            await connection.executemany(QUERIES["append_event"], [rows.of_record(record) for record in group])
-    if judged := [rows.of_verdicts(record) for record in records if record.verdict or record.revised]:
-        await connection.executemany(QUERIES["append_verdicts"], judged)
 
 
 async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], told: Sequence[Record]) -> None:
@@ -39,7 +27,14 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
     wanted = rows.joined([event_id for _, event_id in about if event_id])
     found = await connection.execute_fetchall(QUERIES["known_events"], {"event_ids": wanted})
     there = {UUID(bytes=event_id) for (event_id,) in found}
-    await append(connection, [record for record, event_id in about if event_id in there])
+    known = [record for record, event_id in about if event_id in there]
+    await in_thread(connection, lambda each: append(each, known))
+
+
+async def expire(connection: aiosqlite.Connection, places: Sequence[rows.Row]) -> None:
+    """Delete events, given as position and id, and the blocks that hold no other."""
+    await connection.executemany(QUERIES["delete_event"], places)
+    await connection.execute(QUERIES["delete_blocks"])
 
 
 async def start(connection: aiosqlite.Connection, name: str, position: int) -> Cursor:

@@ -1,0 +1,307 @@
+"""The fast door: pixels, redirects and one-click unsubscribes, answered on the connection itself, under ASGI.
+
+What they come to is said by tracking; here is how an ordinary request is recognised. Any other is given, byte for byte,
+to uvicorn's own protocol, the `rest`, until that has answered it: it serves all that Starlette does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, Protocol, cast
+
+import httptools
+
+from heardback.doors.replies import Hit, Reply, Visit
+from heardback.doors.tracking import LONGEST_BODY
+from heardback.journal import Journal, Outcome
+
+LONGEST_HEAD = 65_536
+
+JOINED = frozenset({"x-forwarded-for", "accept-language"})
+UNUSUAL = frozenset({"expect", "transfer-encoding", "upgrade"})
+NONE: Mapping[bytes, Hit] = MappingProxyType({})
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Rest(Protocol):
+    """uvicorn's protocol. It calls `answered` after each of its answers, and closes no idle connection itself."""
+
+    answered: Callable[[], None]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin; like those that follow this is asyncio's."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes."""
+
+    def pause_writing(self) -> None:
+        """Write no more for now."""
+
+    def resume_writing(self) -> None:
+        """Go on."""
+
+    def shutdown(self) -> None:
+        """End once what is in flight has been answered."""
+
+
+class State(Protocol):
+    """What uvicorn's server keeps: whom it asks to shut down, and the headers that every answer has, with the date."""
+
+    connections: set[Any]
+    default_headers: list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class FastDoor:
+    """What all connections have in common."""
+
+    hits: Mapping[bytes, Mapping[bytes, Hit]]
+    """What an ordinary request comes to, by its method and the path before its token: `GET` of `/o`, `POST` of `/u`."""
+    journal: Journal
+    is_trusted: Callable[[str], bool]
+    """Whether the X-Forwarded-For of an address is believed."""
+    rest: Callable[..., Rest]
+    """Makes uvicorn's protocol."""
+    keep_alive_s: float = 30.0
+    """How long a connection may be idle."""
+    request_s: float = 10.0
+    """How long it may take until a request that has begun is there, or is known not to be ordinary."""
+    looks_every_s: float = 5.0
+    """How often a connection is looked at for that: a timer for each request would cost more (measured)."""
+    _headers: Sequence[tuple[bytes, bytes]] = ()
+    _lines: bytes = b""
+    """The server's own headers, and their lines."""
+
+    def __call__(self, *, server_state: State, **given: object) -> Connection:
+        """Make the protocol of a new connection, as uvicorn asks for it."""
+        return Connection(self, server_state, lambda: self.rest(server_state=server_state, **given))
+
+    def lines(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Give headers that are the same for a second, the date among them, as lines."""
+        if headers is not self._headers:
+            self._headers, self._lines = headers, b"".join(b"%b: %b\r\n" % pair for pair in headers)
+        return self._lines
+
+    def address(self, peer: str, forwarded: str | None) -> str | None:
+        """Give the address of a reader, as uvicorn does; None where that takes a closer look."""
+        if forwarded is None or not self.is_trusted(peer):
+            return peer
+        host = forwarded.rpartition(",")[2].strip()
+        return None if not host or ":" in host or self.is_trusted(host) else host
+
+
+class Connection(asyncio.Protocol):
+    """A connection: idle, or with one request that is arriving, waits for the journal, or is the rest's to answer."""
+
+    __slots__ = (
+        "__weakref__",
+        *("_door", "_state", "_make_rest", "_loop", "_transport", "_peer", "_parser", "_timer", "_since"),
+        *("_begun", "_whole", "_url", "_method", "_headers", "_body", "_ordinary", "_headed", "_held", "_behind"),
+        *("_reply", "_rest", "_answered", "_is_theirs", "_ending"),
+    )
+
+    def __init__(self, door: FastDoor, state: State, make_rest: Callable[[], Rest]) -> None:
+        """Take what is shared."""
+        self._door, self._state, self._make_rest = door, state, make_rest
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._headers: dict[str, str] = {}
+        self._reply: Reply | None = None
+        self._behind = b""
+        self._rest: Rest | None = None
+        self._is_theirs = self._ending = False
+        self._be_idle()
+
+    def _be_idle(self) -> None:
+        self._begun = self._whole = self._answered = self._body = 0
+        self._url = self._held = b""
+        self._headed = False
+        self._since = self._loop.time()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)  # of TCP; uvloop's is of no class that asyncio knows
+        self._peer = str((transport.get_extra_info("peername") or ("",))[0])
+        self._state.connections.add(self)
+        self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; what was handed to the journal is recorded all the same."""
+        self._state.connections.discard(self)
+        self._timer.cancel()
+        if self._rest:
+            self._rest.connection_lost(exc)
+        self._parser = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request."""
+        if self._reply:  # one at a time: what comes before its answer waits
+            self._behind += data
+            self._transport.pause_reading()
+            return
+        begins = not self._held
+        self._held += data
+        try:
+            if self._parser:
+                self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._parser = None  # theirs to the end
+        if self._is_theirs:
+            self._pass_on()
+        elif self._begun == self._whole == 1 and self._parser:
+            self._serve()
+        elif self._headed or not self._parser:
+            self._give_away()
+        else:
+            self._wait_for_more(begins)
+
+    def pause_writing(self) -> None:
+        """Read no more from somebody who does not read our answers."""
+        if self._rest:
+            self._rest.pause_writing()
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        if self._rest:
+            self._rest.resume_writing()
+        self._transport.resume_reading()
+
+    def shutdown(self) -> None:
+        """Close now, or once what is under way has been answered, as uvicorn's server asks for it."""
+        self._ending = True
+        if self._is_theirs and self._rest:
+            self._rest.shutdown()
+        elif self._reply is None:
+            self._transport.close()
+
+    # What httptools calls
+
+    def on_message_begin(self) -> None:
+        """Begin a request. A second one before the first is answered is not ordinary."""
+        self._begun += 1
+        self._headers = {}
+
+    def on_url(self, url: bytes) -> None:
+        """Take the request's target, or a piece of it."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Of two with one name the first counts, but for those that are lists."""
+        key = name.lower().decode("latin-1")
+        if key not in self._headers:
+            self._headers[key] = value.decode("latin-1")
+        elif key in JOINED:
+            self._headers[key] += "," + value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Say whether the head is ordinary."""
+        assert self._parser
+        self._method = self._parser.get_method()
+        self._ordinary = self._parser.should_keep_alive() and UNUSUAL.isdisjoint(self._headers)
+        if "connection" in self._headers:
+            self._ordinary &= self._parser.get_http_version() == "1.1"
+        self._headed = True
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a body over."""
+        self._body += len(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._whole += 1
+
+    # What becomes of a request
+
+    def _serve(self) -> None:
+        """Do what a request comes to, and answer it once its record is durable."""
+        path, _, text = self._url.rpartition(b"/")
+        hit = self._door.hits.get(self._method, NONE).get(path) if self._ordinary else None
+        ip = self._door.address(self._peer, self._headers.get("x-forwarded-for"))
+        is_plain = text.isascii() and not (b"%" in text or b"?" in text or b"#" in text)
+        if hit is None or ip is None or not is_plain or self._body > (LONGEST_BODY if self._method == b"POST" else 0):
+            self._give_away()
+            return
+        languages = self._headers.get("accept-language", "")
+        visit = Visit(self._method.decode("ascii"), self._headers, ip, languages)
+        self._reply = reply = hit(text.decode("ascii"), visit)
+        if reply.record is None:
+            self._answer("durable")
+        else:
+            self._door.journal.hand(reply.record, self._answer, reply.wait_s)
+
+    def _answer(self, outcome: Outcome) -> None:
+        """Write the answer, and go on with what came meanwhile."""
+        reply, self._reply = self._reply, None
+        if reply is None or self._transport.is_closing():
+            return
+        answer = reply.after(outcome)
+        lines = (
+            STATUS_LINES[answer.status],
+            self._door.lines(self._state.default_headers),
+            answer.lines,
+            b"connection: close\r\n\r\n" if self._ending else b"\r\n",
+            b"" if self._method == b"HEAD" else answer.body,
+        )
+        self._transport.write(b"".join(lines))
+        if self._ending:
+            self._transport.close()
+            return
+        self._be_idle()
+        if self._behind:
+            behind, self._behind = self._behind, b""
+            self._transport.resume_reading()
+            self.data_received(behind)
+
+    def _give_away(self) -> None:
+        """Let the rest have the request, from its first byte."""
+        if self._rest is None:
+            self._rest = self._make_rest()
+            self._rest.answered = self._rest_answered
+            self._rest.connection_made(self._transport)
+            self._state.connections.discard(self._rest)  # what the server wants of it, it wants of us
+        self._is_theirs = True
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        data, self._held = self._held, b""
+        self._since = self._loop.time()
+        if self._rest:
+            self._rest.data_received(data)
+        self._settle()
+
+    def _rest_answered(self) -> None:
+        self._answered += 1
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the connection back once the rest has answered every request that has begun."""
+        if self._parser and self._begun == self._whole == self._answered and not self._ending:
+            self._is_theirs = False
+            self._be_idle()
+
+    def _wait_for_more(self, begins: bool) -> None:
+        """Give a request that has begun its time and its space."""
+        if begins:
+            self._since = self._loop.time()
+        if len(self._held) > LONGEST_HEAD:
+            self._transport.write(TOO_LARGE)
+            self._transport.close()
+
+    def _look(self) -> None:
+        """Hang up on whoever had their time."""
+        ours = self._reply or (self._is_theirs and self._begun == self._whole)
+        if ours or self._loop.time() < self._since + (self._door.request_s if self._held else self._door.keep_alive_s):
+            self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
+        else:
+            self._transport.abort()

@@ -1,0 +1,45 @@
+"""uvicorn's own protocol, behind the fast door or without it: what serves all that Starlette answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from heardback.doors.fast import FastDoor
+from heardback.doors.tracking import TrackingDoor
+from heardback.settings import Settings
+
+
+def protocol_of(app: Starlette, public: TrackingDoor, settings: Settings) -> Callable[..., asyncio.Protocol]:
+    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone."""
+    if not settings.server.fast_path:
+        return HttpToolsProtocol
+    prefixes = {"", urlsplit(settings.base_url).path.rstrip("/")}
+    proxies = ProxyHeadersMiddleware(cast("Any", app), list(settings.server.trusted_proxies)).trusted_hosts
+    return FastDoor(
+        hits={
+            method.encode(): {f"{prefix}/{door}".encode(): hit for prefix in prefixes for door, hit in hits.items()}
+            for method, hits in public.hits.items()
+        },
+        journal=public.journal,
+        is_trusted=proxies.__contains__,
+        rest=RestOfHttp,
+    )
+
+
+class RestOfHttp(HttpToolsProtocol):
+    """uvicorn's protocol behind the fast door, which is told of each answer and closes idle connections itself."""
+
+    answered: Callable[[], None]
+
+    def on_response_complete(self) -> None:
+        """Go on, and say so."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()
+        self.answered()

@@ -1,0 +1,377 @@
+"""The fast door beside Starlette's: two real servers with the same keys, the same bytes to both, the same answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.server import ServerState
+
+from heardback.doors.fast import FastDoor
+from heardback.doors.replies import Answer, Reply
+from heardback.events import Event, new_id
+from heardback.formats import native
+from heardback.journal import Journal
+from heardback.stores import EventLog
+from heardback.tokens import Keyring, Kind, Token
+from tests.program import KEY, Program
+from tests.test_halon import halon_token
+
+RING = Keyring([KEY])
+HOST = "Host: t.example.com"
+AGENT = "User-Agent: Mail/1.0"
+TARGET = "https://example.com/a|b?x=[1]&y=%7C#f"
+SETTINGS = """
+[tracking]
+click_id_hosts = ["listed.example.com"]
+[halon]
+secrets = { 1 = "a secret of Halon's" }
+"""
+SEED = {"PYTHONHASHSEED": "0"}
+"""For Starlette names the methods that it allows in the order of a set."""
+HALON = "a secret of Halon's"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Program]]:
+    """Run the same server with the fast door and without."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                Program(tmp_path_factory.mktemp("door"), f"fast_path = {on}{SETTINGS}", path="/t", environ=SEED)
+            )
+            for on in ("true", "false")
+        ]
+
+
+def token(kind: Kind, **said: Any) -> str:
+    """Seal a token for Jane."""
+    url = TARGET if kind == "click" else ""
+    return RING.seal(
+        Token(kind, **({"recipient": "jane@example.org", "message_id": "<1@example.com>", "url": url} | said))
+    )
+
+
+def request(line: str, *headers: str, body: bytes = b"", version: str = "1.1") -> bytes:
+    """Write a request."""
+    return "\r\n".join([f"{line} HTTP/{version}", HOST, *headers, "", ""]).encode("latin-1") + body
+
+
+OPEN, CLICK, PRESS = f"/o/{token('open')}", f"/c/{token('click')}", f"/u/{token('unsubscribe')}"
+FORM = ("Content-Type: application/x-www-form-urlencoded", "Content-Length: 26")
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+
+SHAPES = {
+    "pixel": request(f"GET {OPEN}", AGENT),
+    "pixel, gif": request(f"GET {OPEN}.gif", AGENT),
+    "pixel, head": request(f"HEAD {OPEN}", AGENT),
+    "pixel under the prefix": request(f"GET /t{OPEN}", AGENT),
+    "pixel with a query": request(f"GET {OPEN}?x=1", AGENT),
+    "pixel, escaped": request(f"GET {OPEN.replace('A', '%41')}", AGENT),
+    "pixel, absolute": request(f"GET http://t.example.com{OPEN}", AGENT),
+    "pixel, bad token": request("GET /o/nonsense", AGENT),
+    "pixel, no token": request("GET /o/", AGENT),
+    "pixel, not ascii": b"GET /o/\xe9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "pixel, posted": request(f"POST {OPEN}", "Content-Length: 0"),
+    "pixel of another kind": request(f"GET /o/{token('click')}"),
+    "pixel, old mode": request(f"GET /o/{token('open', mode='anonymous')}", AGENT),
+    "pixel, mode off": request(f"GET /o/{token('open', mode='off')}", AGENT),
+    "pixel, halon": request(f"GET /o/{halon_token({'r': 'jane@example.org', 'm': '<1@example.com>'}, secret=HALON)}"),
+    "pixel, all signals": request(
+        f"GET {OPEN}",
+        AGENT,
+        "Accept: image/*",
+        "accept-language: de",
+        "Sec-Purpose: prefetch;prerender",
+        "Sec-Fetch-Dest: image",
+        "Sec-Fetch-Mode: no-cors",
+        "Sec-Fetch-Site: cross-site",
+        "X-Odd: \xe9\xff",
+    ),
+    "headers twice": request(f"GET {OPEN}", "User-Agent: one", "user-agent: two", "Accept: */*", "ACCEPT: text/html"),
+    "no user agent": request(f"GET {OPEN}"),
+    "an empty user agent": request(f"GET {OPEN}", "User-Agent:"),
+    "a long user agent": request(f"GET {OPEN}", "User-Agent: " + "x" * 9_000),
+    "spaces around": request(f"GET {OPEN}", "User-Agent: \t Mail/1.0 \t"),
+    "a proxy": request(f"GET {OPEN}", "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https"),
+    "two proxies": request(f"GET {OPEN}", "X-Forwarded-For: 198.51.100.7, 203.0.113.9,127.0.0.1"),
+    "a proxy that adds a line": request(f"GET {OPEN}", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 203.0.113.9"),
+    "a proxy with a port": request(f"GET {OPEN}", "X-Forwarded-For: 203.0.113.9:4711"),
+    "a proxy of IPv6": request(f"GET {OPEN}", "X-Forwarded-For: 2001:db8::1"),
+    "a proxy's nonsense": request(f"GET {OPEN}", "X-Forwarded-For: unknown"),
+    "a proxy that knows nothing": request(f"GET {OPEN}", "X-Forwarded-For: "),
+    "privacy control": request(f"GET {OPEN}", "Sec-GPC: 1", AGENT),
+    "the button in German": request(f"GET {PRESS}", "Accept-Language: de"),
+    "pressed in German": request(f"POST {PRESS}", "Accept-Language: de;q=0.9", *FORM, body=ONE_CLICK),
+    "languages twice": request(
+        f"POST {PRESS}", "Accept-Language: fr;q=0.1", "Accept-Language: de", *FORM, body=ONE_CLICK
+    ),
+    "nothing there in German": request("GET /c/nonsense", "Accept-Language: de"),
+    "kept alive": request(f"GET {OPEN}", "Connection: keep-alive"),
+    "closed": request(f"GET {OPEN}", "Connection: close"),
+    "HTTP/1.0": request(f"GET {OPEN}", version="1.0"),
+    "HTTP/1.0, kept alive": request(f"GET {OPEN}", "Connection: keep-alive", version="1.0"),
+    "an upgrade": request(f"GET {OPEN}", "Connection: upgrade", "Upgrade: h2c"),
+    "a get with a body": request(f"GET {OPEN}", "Content-Length: 3", body=b"abc"),
+    "click": request(f"GET {CLICK}", AGENT),
+    "click, head": request(f"HEAD {CLICK}", AGENT),
+    "click, bad token": request("GET /c/nonsense"),
+    "click, mode off": request(f"GET /c/{token('click', mode='off')}"),
+    "click by mail": request(f"GET /c/{token('click', url='mailto:joe@example.org?subject=x')}"),
+    "click with a link": request(f"GET /c/{token('click', link=7, list='weekly', additional={'a': [1, None]})}"),
+    "press": request(f"POST {PRESS}", *FORM, body=ONE_CLICK),
+    "press under the prefix": request(f"POST /t{PRESS}", *FORM, body=ONE_CLICK),
+    "press with nothing": request(f"POST {PRESS}", "Content-Length: 0"),
+    "press, no length": request(f"POST {PRESS}"),
+    "press, in pieces": request(f"POST {PRESS}", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n\r\n"),
+    "press, expecting": request(f"POST {PRESS}", "Expect: 100-continue", *FORM, body=ONE_CLICK),
+    "press, at most": request(f"POST {PRESS}", "Content-Length: 16384", body=bytes(16_384)),
+    "press, too much": request(f"POST {PRESS}", "Content-Length: 16385", body=bytes(16_385)),
+    "press, bad token": request("POST /u/nonsense", *FORM, body=ONE_CLICK),
+    "the button": request(f"GET {PRESS}"),
+    "the button, head": request(f"HEAD {PRESS}"),
+    "put": request(f"PUT {PRESS}", "Content-Length: 0"),
+    "options": request(f"OPTIONS {OPEN}"),
+    "elsewhere": request("GET /robots.txt"),
+    "nowhere": request("GET /nowhere/at/all"),
+    "the root": request("GET /"),
+    "no HTTP": b"nonsense\r\n\r\n",
+    "a bad header": b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+    "two lengths": request(f"POST {PRESS}", "Content-Length: 1", "Content-Length: 2", body=b"ab"),
+    "a length and pieces": request(
+        f"POST {PRESS}", "Content-Length: 1", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+    ),
+    "two at once": request(f"GET {OPEN}") + request(f"HEAD {CLICK}"),
+    "three at once": request(f"GET {OPEN}") + request("GET /robots.txt") + request(f"GET {CLICK}"),
+    "one and a half at once": request(f"GET {OPEN}") + b"GET /o/x HTTP/1.1\r\nHo",
+    "empty lines before": b"\r\n\r\n" + request(f"GET {OPEN}"),
+}
+
+
+ASKED = b"GET /o/x HTTP/1.1\r\nHost: x\r\n\r\n"
+SHORT = Reply(Answer(200, b"content-length: 2\r\n", b"ok"))
+LATE = SHORT._replace(record=native.record(Event("open", new_id(), 0, "jane@example.org", "")), wait_s=0.1)
+"""Given after a tenth of a second, for the journal writes nothing."""
+LONG = Reply(Answer(200, b"content-length: 8000000\r\n", bytes(8_000_000)))
+
+
+def exchanged(port: int, *pieces: bytes, wait_s: float = 0.3) -> tuple[bytes, bool]:
+    """Send bytes; give all that is answered, less the dates, and whether the server closed the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.02 if len(pieces) > 1 else 0)
+        connection.settimeout(wait_s)
+        got, closed = b"", False
+        while not closed:
+            try:
+                data = connection.recv(65_536)
+            except TimeoutError:
+                break
+            except ConnectionResetError:
+                data = b""
+            got, closed = got + data, not data
+    return re.sub(rb"date: [^\r]*\r\n", b"", got), closed
+
+
+def recorded(program: Program, before: int) -> list[dict[str, Any]]:
+    """Give the events behind the first so many, less what differs from event to event."""
+    items = program.events()[::-1][before:]
+    return [{key: value for key, value in item.items() if key not in ("event_id", "timestamp")} for item in items]
+
+
+def same(pair: Sequence[Program], *pieces: bytes) -> int:
+    """Send the same to both; what they answer, and what they record, must be the same. Give the number of answers."""
+    found = []
+    for program in pair:
+        before = program.count()
+        answers, closed = exchanged(program.port, *pieces)
+        found.append((answers, closed, recorded(program, before)))
+    assert found[0] == found[1]
+    return found[0][0].count(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_is_answered_alike(pair: Sequence[Program], shape: str) -> None:
+    """Status, headers, body, events, and whether the connection is kept: the fast door is not to be told apart."""
+    assert same(pair, SHAPES[shape])
+
+
+@pytest.mark.parametrize("shape", ["pixel", "click", "press", "elsewhere", "two at once"])
+@pytest.mark.parametrize("size", [1, 7, 60, 200])
+def test_bytes_may_come_in_any_pieces(pair: Sequence[Program], shape: str, size: int) -> None:
+    """However a request is cut up, its answer is the same."""
+    whole = SHAPES[shape]
+    size = max(size, len(whole) // 40)
+    same(pair, *(whole[at : at + size] for at in range(0, len(whole), size)))
+
+
+def test_a_connection_goes_from_hand_to_hand(pair: Sequence[Program]) -> None:
+    """On one connection ordinary requests and others follow one another, each answered in its turn."""
+    turns = [
+        "pixel",
+        "elsewhere",
+        "click",
+        "press",
+        "the button",
+        "pixel, head",
+        "nowhere",
+        "pixel with a query",
+        "pixel",
+    ]
+    assert same(pair, *(SHAPES[turn] for turn in turns)) == len(turns)
+
+
+def test_a_redirect_tells_listed_hosts_of_the_click(pair: Sequence[Program]) -> None:
+    """`hb=` is another at each click, so that only its being there can be compared."""
+    for program in pair:
+        path = f"/c/{token('click', url='https://listed.example.com/x')}"
+        for method in ("GET", "HEAD"):
+            assert "?hb=" in program.ask(method, path).header("location")
+
+
+def test_a_head_has_a_bound(pair: Sequence[Program]) -> None:
+    """A head that never ends is refused at 64 KiB, by the fast door alone: uvicorn would take all of it."""
+    endless = f"GET {OPEN} HTTP/1.1\r\nX: ".encode() + b"x" * 70_000
+    answer, closed = exchanged(pair[0].port, endless)
+    assert answer.startswith(b"HTTP/1.1 431 ") and closed
+
+
+@asynccontextmanager
+async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
+    """Serve a fast door of little patience, with one reply and a journal that writes nothing; give the port."""
+
+    def rest(**_: object) -> Any:
+        raise AssertionError("nothing unusual is sent here")
+
+    hits = {b"GET": {b"/o": lambda text, visit: reply}}
+    journal = Journal(cast("EventLog", None), 9)
+    door = FastDoor(hits, journal, lambda _: False, rest, keep_alive_s=0.4, request_s=0.2, looks_every_s=0.05)
+    server = await asyncio.get_running_loop().create_server(lambda: door(server_state=state), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def connected(
+    reply: Reply = SHORT, state: ServerState | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Serve it and connect to it."""
+    async with serving(reply, state or ServerState()) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /o/", b"GET /o/x HTTP/1.1\r\nHost: x\r\nX: "])
+def test_who_does_not_get_on_is_hung_up_on(sent: bytes) -> None:
+    """An idle connection, and one whose request does not come to its end, byte by byte though it be."""
+
+    async def go() -> None:
+        async with connected() as (reader, writer):
+            began = time.monotonic()
+            writer.write(sent)
+            while not reader.at_eof() and time.monotonic() < began + 5:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.03):
+                        assert await reader.read(1) == b""
+                writer.write(sent[:0] + b"x" * bool(sent))
+                if writer.is_closing() or reader.exception():
+                    break
+            assert 0.1 < time.monotonic() - began < 5
+
+    asyncio.run(go())
+
+
+def test_who_asks_again_is_kept() -> None:
+    """A connection in use stays, for as long as it is used."""
+
+    async def go() -> None:
+        async with connected() as (reader, writer):
+            for _ in range(8):
+                writer.write(ASKED)
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 OK\r\n")
+                await asyncio.sleep(0.1)
+
+    asyncio.run(go())
+
+
+def test_one_thing_at_a_time() -> None:
+    """What is asked before the last answer is there waits for it, whether the journal or the reader is slow."""
+
+    async def go(reply: Reply, size: int) -> None:
+        async with connected(reply) as (reader, writer):
+            for _ in range(2):
+                writer.write(ASKED)
+                await asyncio.sleep(0.02)
+            for _ in range(2):
+                await reader.readuntil(b"\r\n\r\n")
+                assert len(await reader.readexactly(size)) == size
+
+    asyncio.run(go(LATE, 2))
+    asyncio.run(go(LONG, len(LONG.answer.body)))
+
+
+def test_the_last_answer_is_given() -> None:
+    """A server that is to end answers what is in flight, says that it closes, and does; an idle connection it closes."""
+
+    async def go(reply: Reply, asked: bytes) -> bytes:
+        state = ServerState()
+        async with connected(reply, state) as (reader, writer):
+            writer.write(asked)
+            await asyncio.sleep(0.03)
+            for connection in list(state.connections):
+                connection.shutdown()
+            return await reader.read()
+
+    answer = asyncio.run(go(LATE, ASKED))
+    assert answer.endswith(b"connection: close\r\n\r\nok")
+    assert asyncio.run(go(LATE, b"")) == b""
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                OPEN,
+                CLICK,
+                PRESS,
+                "GET ",
+                "POST ",
+                "HEAD ",
+                " HTTP/1.1\r\n",
+                "Host: x\r\n",
+                "\r\n",
+                "%",
+                "?",
+                "/",
+                "Content-Length: 3\r\n",
+                "abc",
+                "\x00",
+                "é",
+                ":",
+                " ",
+            ]
+        ),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_nonsense_is_answered_alike(pair: Sequence[Program], pieces: list[str]) -> None:
+    """Whatever is sent, neither server answers what the other does not."""
+    given = "".join(pieces).encode("latin-1")
+    found = [exchanged(program.port, given, wait_s=0.1) for program in pair]
+    assert found[0] == found[1]
