@@ -42,6 +42,9 @@ class Server:
     )
     port: int = setting(8787, whole(0, 65_535), "The port to listen at; `0` lets the system pick one.")
     workers: int = setting(1, whole(1, 64), "How many processes answer requests.")
+    fast_path: bool = setting(
+        True, checks.flag, "Answer pixels and redirects on the shortest way, before the web framework is asked."
+    )
     memory_events: int = setting(
         100_000, whole(0, 10_000_000), "How many events a worker keeps in memory while the store is down, at most."
     )
