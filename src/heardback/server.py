@@ -157,17 +157,34 @@ async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Stor
     """Open the store that the settings name, and close it at the end. Raises StoreError.
 
     Without `make` it has to be there, and sound: who only looks must not leave an empty one behind.
+    Raises SettingsError where its library is missing.
     """
-    from heardback.stores.sqlite import SQLiteStore
-
-    path = sqlite_path(settings.database)
-    if not make and not path.exists():
-        raise StoreError(f"there is no database at {path} yet: `heardback serve` makes it")
-    store = await SQLiteStore.open(path, busy_s=BUSY_S, mend=make)
+    engine = {"sqlite": sqlite_store, "postgresql": postgres_store}[settings.database.partition(":")[0]]
+    store = await engine(settings.database, make)
     try:
         yield store
     finally:
         await store.close()
+
+
+async def sqlite_store(database: str, make: bool) -> Store:
+    """Open a SQLite file. Raises StoreError."""
+    from heardback.stores.sqlite import SQLiteStore
+
+    path = sqlite_path(database)
+    if not make and not path.exists():
+        raise StoreError(f"there is no database at {path} yet: `heardback serve` makes it")
+    return await SQLiteStore.open(path, busy_s=BUSY_S, mend=make)
+
+
+async def postgres_store(database: str, make: bool) -> Store:
+    """Open a PostgreSQL database. Raises StoreError, and SettingsError where its library is missing."""
+    try:
+        from heardback.stores.postgres import PostgresStore
+    except ImportError as error:
+        fix = "install it with pip install 'heardback[postgres]', or name another database"
+        raise SettingsError((f"database: the library for it is missing ({error.name}): {fix}",)) from None
+    return await PostgresStore.open(database, append_s=BUSY_S, make=make)
 
 
 async def checked(settings: Settings) -> None:

@@ -198,7 +198,9 @@ class Settings:
     database: str = setting(
         "sqlite:///heardback.db",
         checks.database,
-        "Where events are kept: `sqlite:///` and a path from the working directory, `sqlite:////` and an absolute one.",
+        "Where events are kept: `sqlite:///` and a path from the working directory, `sqlite:////` and an absolute one, "
+        "or `postgresql://user:password@host,host/name`.",
+        secret=True,
     )
     keys: tuple[str, ...] = setting(
         (),
