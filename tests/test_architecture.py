@@ -15,6 +15,7 @@ FLOORS = (
     ("errors", "events", "keys"),
     ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
+    ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
     ("doors", "doors.relay"),
     ("server",),
@@ -29,8 +30,9 @@ LAZY = {"cli", "server", "heardback", "tokens", "letter"}
 
 THIRD_PARTY = {
     "itsdangerous": {"tokens"},
-    "aiosqlite": {"stores.sqlite"},
+    "aiosqlite": {"stores.sqlite", "stores.jetstream"},
     "asyncpg": {"stores.postgres"},
+    "nats": {"stores.jetstream"},
     "httpx": {"webhook"},
     "starlette": {"doors", "server"},
     "uvicorn": {"server"},

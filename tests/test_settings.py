@@ -117,6 +117,8 @@ def test_each_type_can_stand_in_the_environment(name: str, text: str, value: obj
             )
         ),
         ("database", "sqlite:////var/lib/hb.db", "sqlite:////var/lib/hb.db"),
+        ("database", "nats://me:se@cret@a,b:4222,[::1]:4223/mail_2", "nats://me:se@cret@a,b:4222,[::1]:4223/mail_2"),
+        ("database", "tls://a.example.com", "tls://a.example.com"),
         ("tracking.mode", "open=anonymous,click=identified", "open=anonymous,click=identified"),
         ("privacy.ip", "none", "none"),
     ],

@@ -120,7 +120,7 @@ timeout_s = inf
         'base_url = "t.example.com"\ndatabase = "mysql://u:p@h/d"',
         [
             ("base_url", "write it as https://host"),
-            ("database", "(known: sqlite, postgresql); write sqlite:///heardback.db"),
+            ("database", "(known: sqlite, postgresql, nats, tls); write sqlite:///heardback.db"),
         ],
     ),
     "keys that are none": (

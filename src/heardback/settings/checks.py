@@ -22,6 +22,7 @@ Check = Callable[[object], T]
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BEARER = re.compile(r"[!-~]+")
 KINDS: Mapping[type, str] = {
     bool: "true or false",
@@ -248,7 +249,27 @@ def postgres_database(url: str) -> None:
         )
 
 
-DATABASES: Mapping[str, Callable[[str], None]] = {"sqlite": sqlite_file, "postgresql": postgres_database}
+def nats_cluster(url: str) -> None:
+    """Take `nats://` or `tls://`, credentials, the servers of a cluster and the name of a stream."""
+    hosts, _, stream = url.partition("://")[2].partition("/")
+    servers = [f"//{host}" for host in hosts.rpartition("@")[2].split(",")]
+    try:
+        usable = all(is_host(urlsplit(server).hostname or "") and urlsplit(server).port != 0 for server in servers)
+    except ValueError:
+        usable = False
+    if not usable or not STREAM.fullmatch(stream or "heardback"):
+        raise ValueError(
+            "this names no cluster; write nats://host:4222,host:4222,host:4222 (tls:// for TLS), with user:password@ "
+            "before the first and /name behind the last where they are needed"
+        )
+
+
+DATABASES: Mapping[str, Callable[[str], None]] = {
+    "sqlite": sqlite_file,
+    "postgresql": postgres_database,
+    "nats": nats_cluster,
+    "tls": nats_cluster,
+}
 
 
 def network(value: object) -> str:

@@ -31,13 +31,14 @@ from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
-from heardback.errors import SettingsError, StoreError
+from heardback.errors import SettingsError
 from heardback.events import new_id
 from heardback.journal import Journal
 from heardback.judge import READERS as JUDGES
 from heardback.judge import Judge
 from heardback.retention import Retention
-from heardback.settings import Settings, host_and_port, sqlite_path
+from heardback.server.engines import opened as opened
+from heardback.settings import Settings, host_and_port
 from heardback.signals import Observer
 from heardback.signals.networks import Networks
 from heardback.stores import Store
@@ -58,9 +59,6 @@ ANSWERS_WITHIN_S = 4
 
 WRITES_WITHIN_S = 2.5
 """How long the journal then has for what is left."""
-
-BUSY_S = 2.0
-"""How long a statement waits for another process's lock. With the two above it keeps the end under 10 s."""
 
 
 def run(
@@ -150,41 +148,6 @@ def retention_of(settings: Settings, store: Store) -> Retention:
     """Make what deletes old events, once every destination of the settings has had them."""
     readers = [*JUDGES, *(destination.name for destination in settings.destinations)]
     return Retention(store, readers, settings.privacy.retention_days, holder=new_id().hex)
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Store]:
-    """Open the store that the settings name, and close it at the end. Raises StoreError.
-
-    Without `make` it has to be there, and sound: who only looks must not leave an empty one behind.
-    Raises SettingsError where its library is missing.
-    """
-    engine = {"sqlite": sqlite_store, "postgresql": postgres_store}[settings.database.partition(":")[0]]
-    store = await engine(settings.database, make)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def sqlite_store(database: str, make: bool) -> Store:
-    """Open a SQLite file. Raises StoreError."""
-    from heardback.stores.sqlite import SQLiteStore
-
-    path = sqlite_path(database)
-    if not make and not path.exists():
-        raise StoreError(f"there is no database at {path} yet: `heardback serve` makes it")
-    return await SQLiteStore.open(path, busy_s=BUSY_S, mend=make)
-
-
-async def postgres_store(database: str, make: bool) -> Store:
-    """Open a PostgreSQL database. Raises StoreError, and SettingsError where its library is missing."""
-    try:
-        from heardback.stores.postgres import PostgresStore
-    except ImportError as error:
-        fix = "install it with pip install 'heardback[postgres]', or name another database"
-        raise SettingsError((f"database: the library for it is missing ({error.name}): {fix}",)) from None
-    return await PostgresStore.open(database, append_s=BUSY_S, make=make)
 
 
 async def checked(settings: Settings) -> None:
@@ -388,7 +351,7 @@ def raise_file_limit() -> None:
 def quiet() -> None:
     """Keep the libraries' chatter out of the log: httpx, for one, writes whole URLs at INFO."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore", "asyncio", "aiosqlite"):
+    for name in ("httpx", "httpcore", "asyncio", "aiosqlite", "nats"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # aiosmtpd writes addresses and commands at INFO, and warns of itself at each login.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
