@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -115,10 +116,22 @@ class Script:
         return self._troubles[number]
 
 
+class Door(Protocol):
+    """Where readers come in."""
+
+    @property
+    def base_url(self) -> str:
+        """Give the base URL."""
+
+    @property
+    def port(self) -> int:
+        """Give the port for one more reader."""
+
+
 class Crowd:
     """Readers who open, click and unsubscribe, each once, and note what they were promised."""
 
-    def __init__(self, plan: Plan, program: Program, findings: Findings, kill: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, plan: Plan, program: Door, findings: Findings, kill: Callable[[], Awaitable[None]]) -> None:
         """Take who is read by how many; `kill` is called at random moments, and returns when the server is back."""
         chance = random.Random(plan.seed)
         self._plan = plan

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from heardback.stores import Store
+from tests.postgres import PostgresServer
 
 pytest.register_assert_rewrite(
     "tests.contract",
@@ -33,6 +34,13 @@ def anyio_backend() -> str:
 async def store(open_store: Callable[[], Awaitable[Store]]) -> Store:
     """Give an empty store of the engine whose `open_store` the class of tests has."""
     return await open_store()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL server, one for all tests; it waits for no disk, for nobody pulls the plug in them."""
+    with PostgresServer(fsync="off") as server:
+        yield server
 
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

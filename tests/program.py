@@ -73,12 +73,16 @@ class Program:
 
     def __enter__(self) -> Self:
         """Write the settings and start."""
+        self.write()
+        self.start()
+        return self
+
+    def write(self) -> None:
+        """Write the settings file."""
         (self.folder / "heardback.toml").write_text(
             f'base_url = "{self.base_url}"\nkeys = ["{KEY}"]\napi_token = "{API_TOKEN}"\n{self.top}\n'
             f"[server]\nport = {self.port}\n{self.settings}\n"
         )
-        self.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End it, whatever it is doing."""

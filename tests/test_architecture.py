@@ -14,7 +14,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 FLOORS = (
     ("errors", "events", "keys"),
     ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
-    ("files", "letter", "webhook", "stores.sqlite"),
+    ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
+    ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
     ("doors", "doors.relay"),
     ("server",),
@@ -29,7 +30,9 @@ LAZY = {"cli", "server", "heardback", "tokens", "letter"}
 
 THIRD_PARTY = {
     "itsdangerous": {"tokens"},
-    "aiosqlite": {"stores.sqlite"},
+    "aiosqlite": {"stores.sqlite", "stores.jetstream"},
+    "asyncpg": {"stores.postgres"},
+    "nats": {"stores.jetstream"},
     "httpx": {"webhook"},
     "starlette": {"doors", "server"},
     "uvicorn": {"doors", "server"},
@@ -158,7 +161,7 @@ def test_import_heardback_loads_no_server() -> None:
 
     code = "import sys, heardback; heardback.Tracker; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"starlette", "uvicorn", "aiosqlite", "httpx", "jinja2", "asyncio"} & set(loaded)
+    assert not {"starlette", "uvicorn", "aiosqlite", "asyncpg", "httpx", "jinja2", "asyncio"} & set(loaded)
 
 
 def test_every_test_has_a_sentence() -> None:

@@ -75,6 +75,26 @@ def test_each_setting_has_a_line_with_its_origin(
     assert named == [row.name for row in TABLE if row.name != "destinations"]
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:////var/a:b@c.db", "sqlite:////var/a:b@c.db"),
+        ("postgresql://u@a:5432,b:5433/d", "postgresql://u@a:5432,b:5433/d"),
+        ("postgresql://a:5432/d", "postgresql://a:5432/d"),
+        ("postgresql://u:pass@a:5432,b/d?sslmode=require", "postgresql://u:***@a:5432,b/d?sslmode=require"),
+        ("postgresql://a/d?user=u&password=pass&x=y", "postgresql://a/d?user=u&password=***&x=y"),
+    ],
+)
+def test_the_password_of_a_database_is_starred(
+    heardback: Callable[..., str], monkeypatch: pytest.MonkeyPatch, url: str, shown: str
+) -> None:
+    """One sees which database it is, and no password; nor does a traceback show one."""
+    monkeypatch.setenv("HEARDBACK_DATABASE", url)
+    assert f'database = "{shown}"   # environment HEARDBACK_DATABASE' in heardback("settings").splitlines()
+    assert json.loads(heardback("settings", "--json"))["database"]["value"] == shown
+    assert "pass" not in repr(load(None, os.environ).settings)
+
+
 def test_without_destinations_their_list_is_empty(heardback: Callable[..., str]) -> None:
     """The default has a line too."""
     assert heardback("settings").splitlines()[-1] == "destinations = []   # default"

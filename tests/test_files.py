@@ -101,6 +101,7 @@ def test_what_is_missing_is_made_once_and_kept() -> None:
 def test_the_keys_file_is_its_owners_alone(here: Path) -> None:
     """It is made 0600, with nothing left beside it, and one that others can read is warned of."""
     made = loaded(make=True)
+    assert made.keys_file
     assert stat.S_IMODE(made.keys_file.stat().st_mode) == 0o600
     assert made.warnings == ()
     assert list(here.iterdir()) == [here / "heardback.keys.toml"]
@@ -117,6 +118,24 @@ def test_the_keys_file_stands_beside_the_database(here: Path) -> None:
     assert absolute.keys_file == here / "data/heardback.keys.toml"
     assert absolute.settings.keys == relative.settings.keys
     assert absolute.made == ()
+
+
+def test_with_a_shared_database_keys_must_be_given(here: Path) -> None:
+    """Where several nodes share a store none makes keys of its own: each that is missing is a fault, and no file is made."""
+    database = "postgresql://u:p@h/d"
+    faults = faults_of(make=True, HEARDBACK_DATABASE=database)
+    assert [fault.partition(":")[0] for fault in faults] == list(KEPT)
+    assert all("heardback keys new" in fault and "set " in fault for fault in faults)
+    found = loaded(
+        make=True,
+        HEARDBACK_DATABASE=database,
+        HEARDBACK_KEYS=f"2026a:{'k' * 40}",
+        HEARDBACK_API_TOKEN="t" * 40,
+        HEARDBACK_PRIVACY_HASH_KEY="h" * 40,
+    )
+    assert (found.keys_file, found.made, found.warnings) == (None, (), ())
+    assert loaded(HEARDBACK_DATABASE=database).settings.keys == ()
+    assert list(here.iterdir()) == []
 
 
 def test_settings_go_before_the_keys_file_one_by_one() -> None:
@@ -207,6 +226,7 @@ def test_processes_that_start_at_once_agree() -> None:
 def test_who_comes_second_reads_what_the_first_made() -> None:
     """The keys file is read again under the lock."""
     first = loaded(make=True)
+    assert first.keys_file
     kept, made = make_missing(first.keys_file, Settings(), IN_2026)
     assert made == ()
     assert kept == first.settings

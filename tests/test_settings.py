@@ -108,7 +108,17 @@ def test_each_type_can_stand_in_the_environment(name: str, text: str, value: obj
         ("base_url", "HTTPS://T.Example.COM:8443/mail/x~y/", "https://t.example.com:8443/mail/x~y"),
         ("base_url", "http://[::1]:8787", "http://[::1]:8787"),
         ("base_url", "http://mail_1.example.com.", "http://mail_1.example.com."),
+        *(
+            ("database", url, url)
+            for url in (
+                "postgresql://host/name",
+                "postgresql://u:p%40ss@a.example:5432,10.0.0.1,[::1]:5433/name?sslmode=verify-full",
+                "postgresql:///name?host=/run/postgresql",
+            )
+        ),
         ("database", "sqlite:////var/lib/hb.db", "sqlite:////var/lib/hb.db"),
+        ("database", "nats://me:se@cret@a,b:4222,[::1]:4223/mail_2", "nats://me:se@cret@a,b:4222,[::1]:4223/mail_2"),
+        ("database", "tls://a.example.com", "tls://a.example.com"),
         ("tracking.mode", "open=anonymous,click=identified", "open=anonymous,click=identified"),
         ("privacy.ip", "none", "none"),
     ],

@@ -117,8 +117,11 @@ timeout_s = inf
         ],
     ),
     "a base URL that is none, and no database": (
-        'base_url = "t.example.com"\ndatabase = "postgresql://u:p@h/d"',
-        [("base_url", "write it as https://host"), ("database", "(known: sqlite); write sqlite:///heardback.db")],
+        'base_url = "t.example.com"\ndatabase = "mysql://u:p@h/d"',
+        [
+            ("base_url", "write it as https://host"),
+            ("database", "(known: sqlite, postgresql, nats, tls); write sqlite:///heardback.db"),
+        ],
     ),
     "keys that are none": (
         """
@@ -282,6 +285,27 @@ def test_a_database_must_be_a_file(database: str) -> None:
     """A store that is lost with the process, or that is none, is a fault."""
     (fault,) = faults_of(f"database = {toml(database)}")
     assert "write sqlite:///" in fault
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://",
+        "postgresql://host",
+        "postgresql://host/",
+        "postgresql:///name",
+        "postgresql://a b/name",
+        "postgresql://host:99x/name",
+        "postgresql://a,,b/name",
+        "postgresql://p@ss@host/name",
+        "postgresql://u:p/w@host/name",
+        "postgresql://host/a/b",
+    ],
+)
+def test_a_database_of_postgresql_has_hosts_and_a_name(database: str) -> None:
+    """A URL that the driver would read as something else, or not at all, is a fault."""
+    (fault,) = faults_of(f"database = {toml(database)}")
+    assert "write postgresql://user:password@host" in fault
 
 
 @pytest.mark.parametrize(

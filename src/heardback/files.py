@@ -38,7 +38,8 @@ class Loaded:
     settings: Settings
     origins: Mapping[str, str]
     """By a setting's name: `default`, a file's path, or `environment NAME`."""
-    keys_file: Path
+    keys_file: Path | None
+    """Where made keys stand; None with a database that several nodes share."""
     made: tuple[str, ...] = ()
     """The settings that were made now and stand in the keys file."""
     warnings: tuple[str, ...] = ()
@@ -54,23 +55,29 @@ def load(
 ) -> Loaded:
     """Read the settings of this place; with `make`, make the keys that are missing and keep them beside the database.
 
-    The file is `config`, else the one that HEARDBACK_CONFIG names, else heardback.toml in the working directory if it
-    is there. Raises SettingsError with every fault; that one of KEPT is missing is a fault if it is in `need`.
+    Beside one that several nodes share there is no place for them: there, with `make`, a missing key is a fault. The
+    file is `config`, else the one that HEARDBACK_CONFIG names, else heardback.toml in the working directory if it is
+    there. Raises SettingsError with every fault; that one of KEPT is missing is a fault if it is in `need`.
     """
     file = settings_file(config, environ)
     tables = read_toml(file) if file else {}
     name = str(file or SETTINGS_FILE)
     settings = parse(tables, environ, name)
-    keys_file = sqlite_path(settings.database).parent / KEYS_FILE
-    kept = read_keys(keys_file)
+    keys_file = keys_place(settings.database)
+    kept = read_keys(keys_file) if keys_file else Settings()
     made: tuple[str, ...] = ()
-    if make and missing(with_kept(settings, kept)):
+    if make and keys_file and missing(with_kept(settings, kept)):
         kept, made = make_missing(keys_file, settings, clock())
     full = with_files_read(with_kept(settings, kept), name)
-    require(full, need, keys_file)
+    require(full, KEPT if make else need, keys_file)
     from_keys_file = set(missing(settings)) - set(missing(full))
     known = origins(tables, environ, name) | dict.fromkeys(from_keys_file, str(keys_file))
-    return Loaded(full, known, keys_file, made, warnings_of(keys_file))
+    return Loaded(full, known, keys_file, made, warnings_of(keys_file) if keys_file else ())
+
+
+def keys_place(database: str) -> Path | None:
+    """Give the file of made keys, beside the SQLite file; nothing with a database that several nodes share."""
+    return sqlite_path(database).parent / KEYS_FILE if database.startswith("sqlite:") else None
 
 
 def settings_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -113,10 +120,13 @@ def missing(settings: Settings) -> list[str]:
     return [name for name in KEPT if not value_at(settings, name)]
 
 
-def require(settings: Settings, need: Collection[str], keys_file: Path) -> None:
+def require(settings: Settings, need: Collection[str], keys_file: Path | None) -> None:
     """Raise SettingsError if one of the kept settings that are needed is not there."""
+    place, fix = f"{keys_file}: ", "`heardback serve` makes it, or"
+    if keys_file is None:
+        place, fix = "", "every node needs the same: make it with `heardback keys new`, and"
     faults = [
-        f"{keys_file}: {name}: this is missing; `heardback serve` makes it, or set {name} or {variable(name)}"
+        f"{place}{name}: this is missing; {fix} set {name} or {variable(name)}"
         for name in missing(settings)
         if name in need
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
@@ -17,6 +18,7 @@ from heardback.settings import TABLE, Destination, Row, example, toml, value_at
 from heardback.signatures import new_ecdsa
 
 STARS = "***"
+PASSWORD = re.compile(r"((?<=://)[^@/:]*:(?=[^@/]*@)|[?&]password=)[^@/&]*")
 
 
 def configure_settings(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +112,8 @@ def starred_destination(destination: Destination) -> dict[str, object]:
 
 def starred(value: object, row: Row) -> object:
     """Put stars in a secret's place, so that one sees whether it is there and no more."""
+    if row.name == "database":
+        return PASSWORD.sub(rf"\1{STARS}", str(value))
     if not row.secret:
         return value
     if isinstance(value, Mapping):

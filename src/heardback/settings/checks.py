@@ -22,6 +22,7 @@ Check = Callable[[object], T]
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BEARER = re.compile(r"[!-~]+")
 KINDS: Mapping[type, str] = {
     bool: "true or false",
@@ -33,6 +34,8 @@ KINDS: Mapping[type, str] = {
     date: "a time",
     time: "a time",
 }
+POSTGRES = re.compile(r"postgresql://(?:[^@/?#\s]*@)?(?P<hosts>[^@/?#\s]*)/[^/?#\s]+(?:\?[^#\s]*)?")
+PORT = re.compile(r":[1-9][0-9]{0,4}$")
 HALON_ID = re.compile(r"[1-9][0-9]{0,2}")
 
 
@@ -214,15 +217,59 @@ def base_url(value: object) -> str:
 
 
 def database(value: object) -> str:
-    """Take the URL of a store: for now, `sqlite:///` and a file's path."""
-    scheme, _, path = text(value).partition("://")
-    if scheme != "sqlite":
-        raise ValueError("this kind of database is not known (known: sqlite); write sqlite:///heardback.db")
+    """Take the URL of a store."""
+    scheme = text(value).partition("://")[0]
+    if scheme not in DATABASES:
+        raise ValueError(
+            f"this kind of database is not known (known: {', '.join(DATABASES)}); write sqlite:///heardback.db"
+        )
+    DATABASES[scheme](text(value))
+    return text(value)
+
+
+def sqlite_file(url: str) -> None:
+    """Take `sqlite:///` and a file's path."""
+    path = url.partition("://")[2]
     if len(path) < 2 or not path.startswith("/") or path.endswith(("/", "/:memory:")) or {*"?#"} & {*path}:
         raise ValueError(
             "this names no file; write sqlite:///file.db, or sqlite:////folder/file.db for an absolute path"
         )
-    return text(value)
+
+
+def postgres_database(url: str) -> None:
+    """Take `postgresql://`, hosts (none with a socket's folder as `?host=`), and the name of a database."""
+    found = POSTGRES.fullmatch(url)
+    hosts = [PORT.sub("", each) for each in found["hosts"].split(",")] if found else []
+    if hosts == [""] and "?host=/" in url:
+        return
+    if not hosts or not all(is_host(each.removeprefix("[").removesuffix("]")) for each in hosts):
+        raise ValueError(
+            "this names no PostgreSQL database; write postgresql://user:password@host,host:5433/name, with what "
+            "is special in the password escaped as %40"
+        )
+
+
+def nats_cluster(url: str) -> None:
+    """Take `nats://` or `tls://`, credentials, the servers of a cluster and the name of a stream."""
+    hosts, _, stream = url.partition("://")[2].partition("/")
+    servers = [f"//{host}" for host in hosts.rpartition("@")[2].split(",")]
+    try:
+        usable = all(is_host(urlsplit(server).hostname or "") and urlsplit(server).port != 0 for server in servers)
+    except ValueError:
+        usable = False
+    if not usable or not STREAM.fullmatch(stream or "heardback"):
+        raise ValueError(
+            "this names no cluster; write nats://host:4222,host:4222,host:4222 (tls:// for TLS), with user:password@ "
+            "before the first and /name behind the last where they are needed"
+        )
+
+
+DATABASES: Mapping[str, Callable[[str], None]] = {
+    "sqlite": sqlite_file,
+    "postgresql": postgres_database,
+    "nats": nats_cluster,
+    "tls": nats_cluster,
+}
 
 
 def network(value: object) -> str:

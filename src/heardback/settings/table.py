@@ -143,6 +143,21 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
+class Nats:
+    """How events are kept in a NATS JetStream cluster, where `database` names one."""
+
+    replicas: int = setting(
+        3, whole(1, 5), "How many servers of the cluster keep each event; one does where there are not so many."
+    )
+    credentials: str = setting("", checks.text, "The file of credentials (`.creds`) to log in with.")
+    projection: str = setting(
+        "heardback.projection.db",
+        checks.text,
+        "The file in which this node keeps what it read from the cluster; without it, it reads all again.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Halon:
     """What Halon's own tokens are read with."""
 
@@ -198,7 +213,10 @@ class Settings:
     database: str = setting(
         "sqlite:///heardback.db",
         checks.database,
-        "Where events are kept: `sqlite:///` and a path from the working directory, `sqlite:////` and an absolute one.",
+        "Where events are kept: `sqlite:///` and a path from the working directory, `sqlite:////` and an absolute one, "
+        "`postgresql://user:password@host,host/name`, or `nats://host:4222,host:4222,host:4222`, a NATS JetStream "
+        "cluster.",
+        secret=True,
     )
     keys: tuple[str, ...] = setting(
         (),
@@ -216,6 +234,7 @@ class Settings:
     tracking: Tracking = setting(Tracking(), table_of(Tracking), "What is done to a letter unless it says otherwise.")
     privacy: Privacy = setting(Privacy(), table_of(Privacy), "What is kept of a reader.")
     verdicts: Verdicts = setting(Verdicts(), table_of(Verdicts), "How it is judged who made an event.")
+    nats: Nats = setting(Nats(), table_of(Nats), "How events are kept in a NATS JetStream cluster.")
     pages: Pages = setting(Pages(), table_of(Pages), "What visitors are shown.")
     halon: Halon = setting(Halon(), table_of(Halon), "What Halon's own tokens are read with.")
     relay: Relay = setting(Relay(), table_of(Relay), "The mail server that tracks what passes through it.")

@@ -266,13 +266,17 @@ class SQLiteStore:
         the same call ends the job. What was set aside as damaged (`NAME.corrupt-TIME`) is out of reach.
         """
         forgotten = await self._writer.write(lambda each: erasure.forget(each, recipient, person, now))
+        await self.scrub()
+        return forgotten
+
+    async def scrub(self) -> None:
+        """Overwrite what is left, in the file and its log, of rows that were deleted. Raises StoreError."""
         try:
             if (await self._pages())[0] <= MADE_ANEW:
                 await self._writer.use(erasure.make_anew)
             await self._cut_log()
         except StoreError as error:
             raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
-        return forgotten
 
     async def _for_writing(self, connection: aiosqlite.Connection) -> None:
         """Prepare the writing connection. A file that lacks cursors that were used here was begun in place of theirs.

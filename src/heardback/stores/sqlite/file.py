@@ -82,6 +82,14 @@ def set_aside(path: Path, broken: Identity | None, reason: str) -> None:
         logger.error("%s was taken away: a new database is begun", path)
 
 
+def begin_anew(path: Path) -> None:
+    """Delete the file and make an empty one in its place; waits for whoever has it `in_use`."""
+    with _folder_locked(path, fcntl.LOCK_EX):
+        for side in ("-wal", "-shm", ""):
+            Path(f"{path}{side}").unlink(missing_ok=True)
+        create(path)
+
+
 def _rename(path: Path, aside: Path) -> None:
     # The log first: should we be killed between, no new database may find a log that is not its own.
     for side in ("-wal", "-shm", ""):

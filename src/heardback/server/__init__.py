@@ -32,13 +32,14 @@ from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
-from heardback.errors import SettingsError, StoreError
+from heardback.errors import SettingsError
 from heardback.events import new_id
 from heardback.journal import Journal
 from heardback.judge import READERS as JUDGES
 from heardback.judge import Judge
 from heardback.retention import Retention
-from heardback.settings import Settings, host_and_port, sqlite_path
+from heardback.server.engines import opened as opened
+from heardback.settings import Settings, host_and_port
 from heardback.signals import Observer
 from heardback.signals.networks import Networks
 from heardback.stores import Store
@@ -59,9 +60,6 @@ ANSWERS_WITHIN_S = 4
 
 WRITES_WITHIN_S = 2.5
 """How long the journal then has for what is left."""
-
-BUSY_S = 2.0
-"""How long a statement waits for another process's lock. With the two above it keeps the end under 10 s."""
 
 
 def run(
@@ -152,24 +150,6 @@ def retention_of(settings: Settings, store: Store) -> Retention:
     """Make what deletes old events, once every destination of the settings has had them."""
     readers = [*JUDGES, *(destination.name for destination in settings.destinations)]
     return Retention(store, readers, settings.privacy.retention_days, holder=new_id().hex)
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: Settings, *, make: bool = True) -> AsyncIterator[Store]:
-    """Open the store that the settings name, and close it at the end. Raises StoreError.
-
-    Without `make` it has to be there, and sound: who only looks must not leave an empty one behind.
-    """
-    from heardback.stores.sqlite import SQLiteStore
-
-    path = sqlite_path(settings.database)
-    if not make and not path.exists():
-        raise StoreError(f"there is no database at {path} yet: `heardback serve` makes it")
-    store = await SQLiteStore.open(path, busy_s=BUSY_S, mend=make)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def checked(settings: Settings) -> None:
@@ -373,7 +353,7 @@ def raise_file_limit() -> None:
 def quiet() -> None:
     """Keep the libraries' chatter out of the log: httpx, for one, writes whole URLs at INFO."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore", "asyncio", "aiosqlite"):
+    for name in ("httpx", "httpcore", "asyncio", "aiosqlite", "nats"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # aiosmtpd writes addresses and commands at INFO, and warns of itself at each login.
     logging.getLogger("mail.log").setLevel(logging.ERROR)

@@ -1,0 +1,71 @@
+"""Erasing a person: what is deleted in one transaction.
+
+What the promise is stands in heardback.stores. PostgreSQL overwrites nothing in place: rows that were deleted stand in
+their pages until VACUUM takes them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import asyncpg
+
+from heardback.stores import Forgotten, cursors
+from heardback.stores.postgres import rows
+from heardback.stores.postgres.schema import QUERIES
+
+WEEK_MS = 604_800_000
+SMALL = ("dead_letters", "batches", "suppressions", "site_ids")
+"""Tables of little that may name somebody."""
+
+
+async def forget(
+    connection: asyncpg.Connection, recipient: str, person: str, now: float
+) -> tuple[Forgotten, list[UUID]]:
+    """Erase what the tables hold of a person; their suppressions stand under the keyed hash from now on.
+
+    Gives how much that was, and the ids of the events. The locks are taken in the order in which others take them: the
+    log, cursors, batches, dead letters.
+    """
+    async with connection.transaction():
+        await connection.execute(QUERIES["lock_log"])
+        await connection.execute(QUERIES["outdate_cursors"])
+        whose = rows.text(recipient), rows.checksum(recipient), person, rows.checksum(person)
+        event_ids = [event_id for (event_id,) in await connection.fetch(QUERIES["events_of"], *whose)]
+        batches = await unpin(connection, event_ids)
+        dead = await connection.fetch(QUERIES["delete_events_dead_letters"], event_ids)
+        await connection.execute(QUERIES["delete_events"], event_ids)
+        suppressions = await rename(connection, recipient, person)
+        await connection.execute(QUERIES["forgotten"], person, now, int(now * 1000))
+    return Forgotten(len(event_ids), len(dead), batches, suppressions), event_ids
+
+
+async def unpin(connection: asyncpg.Connection, event_ids: list[UUID]) -> int:
+    """Drop the pinned batches that hold one of the events; give how many those were."""
+    readers = await connection.fetch(QUERIES["readers_of"], event_ids)
+    for (reader,) in readers:
+        cursor = rows.cursor(await connection.fetchrow(QUERIES["cursor"], reader))
+        again = replace(cursors.replayed(cursor, cursor.position), revision=cursor.revision)
+        await connection.execute(QUERIES["save_cursor"], *rows.of_cursor(again, (), ()))
+    return len(readers)
+
+
+async def rename(connection: asyncpg.Connection, recipient: str, person: str) -> int:
+    """Put the keyed hash in the person's place among the suppressions; give how many lists that is about."""
+    found = await connection.fetch(QUERIES["suppressions_of"], rows.text(recipient), rows.checksum(recipient), person)
+    for list_name, since in found:
+        key = rows.suppression_key(person, rows.plain(list_name))
+        await connection.execute(QUERIES["suppress_person"], key, person, list_name, since, rows.checksum(person))
+    return len(found)
+
+
+def tidying(event_ids: Sequence[UUID]) -> list[str]:
+    """Give the statements that take deleted rows out of the tables now, and not when enough of them has gathered.
+
+    Indexes of the events hold no text: they may wait. So may a table that somebody else tidies at this moment.
+    """
+    weeks = sorted({(event_id.int >> 80) // WEEK_MS for event_id in event_ids})
+    tidy = f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON) {', '.join(SMALL)}"
+    return [tidy, *(f"VACUUM (SKIP_LOCKED) events_{week}" for week in weeks)]
