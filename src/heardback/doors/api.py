@@ -21,6 +21,7 @@ from heardback.dispatcher import overview
 from heardback.doors import bodies
 from heardback.doors.answers import Endpoint, Problem, as_json, listed
 from heardback.doors.consents import Recipients
+from heardback.doors.metrics import Metrics
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
 from heardback.doors.suppressions import Suppressions
@@ -43,6 +44,7 @@ class ApiDoor:
     configured: Sequence[Destination]
     site: SiteDoor
     consents: Consents
+    metrics: Metrics
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -56,6 +58,7 @@ class ApiDoor:
             *Operators(self.store, self.configured).routes(self._guarded),
             *Suppressions(self.store, self.consents).routes(self._guarded),
             *Recipients(self.consents).routes(self._guarded),
+            *self.metrics.routes(self._guarded),
             Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
         ]
 

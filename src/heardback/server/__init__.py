@@ -22,21 +22,25 @@ import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
+from starlette.types import ASGIApp
 
 from heardback.consents import Consents, remains
+from heardback.counters import GATES, OTHER, Board, Counters, Plan
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
 from heardback.doors.hits import Hits
+from heardback.doors.metrics import Counted, Metrics
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of
 from heardback.doors.site import SiteDoor
-from heardback.doors.tracking import TrackingDoor
+from heardback.doors.tracking import HALON, TrackingDoor
 from heardback.errors import SettingsError
 from heardback.events import new_id
 from heardback.journal import Journal
 from heardback.judge import READERS as JUDGES
 from heardback.judge import Judge
+from heardback.keys import Key
 from heardback.retention import Retention
 from heardback.server.engines import opened as opened
 from heardback.settings import Settings, host_and_port
@@ -71,21 +75,27 @@ def run(
     """
     raise_file_limit()
     if settings.server.workers == 1:
-        run_worker(settings, bound, mail, started)
+        run_worker(0, settings, bound, mail, Board(plan_of(settings)), started)
         return
     # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
     started()
-    Supervisor(run_worker, (settings, bound, mail), settings.server.workers).run()
+    board = Board(plan_of(settings), settings.server.workers)
+    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers).run()
 
 
 def run_worker(
-    settings: Settings, bound: socket.socket, mail: socket.socket | None, started: Callable[[], None] = lambda: None
+    place: int,
+    settings: Settings,
+    bound: socket.socket,
+    mail: socket.socket | None,
+    board: Board,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Be one worker: serve until a signal, drain and return."""
+    """Be one worker: serve until a signal, drain and return. `place` is its own on the board."""
     quiet()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, bound, started, mail=mail))
+        runner.run(serve(settings, bound, started, mail=mail, board=board, place=place))
 
 
 async def serve(
@@ -94,24 +104,34 @@ async def serve(
     started: Callable[[], None],
     ending: asyncio.Event | None = None,
     mail: socket.socket | None = None,
+    board: Board | None = None,
+    place: int = 0,
 ) -> None:
     """Open, start, answer until a signal comes or `ending` is set, drain, close."""
     ending = ending or asyncio.Event()
     async with ended(ending), opened(settings) as store:
         holder = new_id().hex
         observer = observer_of(settings)
-        dispatcher = Dispatcher(store, settings.destinations, holder, hash_key=settings.privacy.hash_key)
+        plan = plan_of(settings)
+        board = board or Board(plan)
+        counters = Counters(plan, board.posted(place))
+        dispatcher = Dispatcher(
+            store, settings.destinations, holder, hash_key=settings.privacy.hash_key, told=counters.posted
+        )
         judge = Judge(store, observer, settings.verdicts.settle_s, holder, kept=dispatcher.wake)
 
         def committed() -> None:
             judge.wake()
             dispatcher.wake()
 
-        journal = Journal(store, settings.server.memory_events, committed)
+        journal = Journal(store, settings.server.memory_events, committed, counters.committed)
+        metrics = Metrics(plan, counters, board, place, journal, store, settings.destinations)
         consents = consents_of(settings, store, journal)
         await consents.look()
-        app, public = application(settings, store, journal, consents, observer)
-        door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
+        app, public = application(settings, store, journal, consents, observer, metrics)
+        doors = {name: counters.answered(name) for name in (*GATES.values(), OTHER)}
+        counted = Counted(app, doors, urlsplit(settings.base_url).path.rstrip("/"))
+        door = Door(configured(counted, settings, protocol_of(counted, public, settings, doors)), started)
         await judge.start()
         await dispatcher.start()
         relay = relay_of(settings) if mail else None
@@ -123,6 +143,7 @@ async def serve(
             delivering = tasks.create_task(dispatcher.run())
             deleting = tasks.create_task(retention_of(settings, store).run())
             learning = tasks.create_task(consents.run())
+            posting = tasks.create_task(metrics.run())
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
             gc.collect()
             gc.freeze()
@@ -134,6 +155,7 @@ async def serve(
             delivering.cancel()
             deleting.cancel()
             learning.cancel()
+            posting.cancel()
 
 
 def consents_of(settings: Settings, store: Store, journal: Journal) -> Consents:
@@ -224,11 +246,17 @@ def pages_of(settings: Settings) -> Pages:
     return Pages(Path(settings.pages.templates) if settings.pages.templates else None)
 
 
+def plan_of(settings: Settings) -> Plan:
+    """Say what is counted."""
+    keys = [*(Key.parse(key).id for key in settings.keys), *([HALON] if settings.halon.secrets else [])]
+    return Plan(keys, [destination.name for destination in settings.destinations])
+
+
 def application(
-    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
+    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer, metrics: Metrics
 ) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
-    keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
+    keyring = Keyring(settings.keys, conceal=settings.privacy.conceal, told=metrics.counters.token())
     pages = pages_of(settings)
     hits = Hits(settings.privacy.hash_key, consents, settings.privacy.ip, settings.privacy.honor_gpc, observer)
     site = SiteDoor(keyring, journal, store, hits)
@@ -242,7 +270,7 @@ def application(
         click_id_hosts=settings.tracking.click_id_hosts,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits)
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents)
+    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents, metrics)
     routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
@@ -270,7 +298,7 @@ def well_known(settings: Settings) -> Mapping[str, bytes]:
     return contents
 
 
-def configured(app: Starlette, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
+def configured(app: ASGIApp, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
     """Tell uvicorn how to serve. Its access log stays off: it prints whole paths, tokens and all."""
     return uvicorn.Config(
         app,
