@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "heardback"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
-    ("errors", "events", "keys"),
+    ("errors", "events", "keys", "logs"),
     ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),

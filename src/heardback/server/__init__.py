@@ -12,18 +12,17 @@ import logging
 import multiprocessing
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import uvicorn
 import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
-from starlette.types import ASGIApp
 
+from heardback import logs
 from heardback.consents import Consents, remains
 from heardback.counters import GATES, OTHER, Board, Counters, Plan
 from heardback.dispatcher import Dispatcher
@@ -43,6 +42,7 @@ from heardback.judge import Judge
 from heardback.keys import Key
 from heardback.retention import Retention
 from heardback.server.engines import opened as opened
+from heardback.server.http import Door, configured
 from heardback.settings import Settings, host_and_port
 from heardback.signals import Observer
 from heardback.signals.networks import Networks
@@ -58,9 +58,6 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2_048
 """Connections that wait to be accepted, at most."""
-
-ANSWERS_WITHIN_S = 4
-"""How long requests in flight have to be answered once the end has come."""
 
 WRITES_WITHIN_S = 2.5
 """How long the journal then has for what is left."""
@@ -93,7 +90,7 @@ def run_worker(
     started: Callable[[], None] = lambda: None,
 ) -> None:
     """Be one worker: serve until a signal, drain and return. `place` is its own on the board."""
-    quiet()
+    logs.begin(settings.server.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, bound, started, mail=mail, board=board, place=place))
 
@@ -298,53 +295,6 @@ def well_known(settings: Settings) -> Mapping[str, bytes]:
     return contents
 
 
-def configured(app: ASGIApp, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
-    """Tell uvicorn how to serve. Its access log stays off: it prints whole paths, tokens and all."""
-    return uvicorn.Config(
-        app,
-        http=cast("type[asyncio.Protocol]", protocol),  # which uvicorn only calls
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips=list(settings.server.trusted_proxies),
-        timeout_graceful_shutdown=ANSWERS_WITHIN_S,
-        timeout_keep_alive=30,
-    )
-
-
-class Door(uvicorn.Server):
-    """uvicorn's server, which leaves the signals to us (its own would raise them again) and says when it answers."""
-
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
-        """Take what to serve, and what to call when it is served."""
-        super().__init__(config)
-        self._tell = started
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
-        self._tell()
-
-    async def answer(self, sockets: list[socket.socket], ending: asyncio.Event) -> None:
-        """Serve until `ending` is set and what is in flight has been answered."""
-        async with asyncio.TaskGroup() as tasks:
-            watch = tasks.create_task(self._exit_at(ending))
-            await self.serve(sockets)
-            watch.cancel()
-
-    async def _exit_at(self, ending: asyncio.Event) -> None:
-        await ending.wait()
-        self.should_exit = True
-
-
 @contextlib.asynccontextmanager
 async def ended(ending: asyncio.Event) -> AsyncIterator[None]:
     """Let SIGTERM and SIGINT set an event, however often they come; and so the death of the supervisor.
@@ -376,13 +326,3 @@ def raise_file_limit() -> None:
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
-
-
-def quiet() -> None:
-    """Keep the libraries' chatter out of the log: httpx, for one, writes whole URLs at INFO."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("httpx", "httpcore", "asyncio", "aiosqlite", "nats"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # aiosmtpd writes addresses and commands at INFO, and warns of itself at each login.
-    logging.getLogger("mail.log").setLevel(logging.ERROR)
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # it warns of every malformed request, and anybody sends those
