@@ -161,6 +161,7 @@ async def take_events(connection: aiosqlite.Connection, entries: Sequence[Entry]
         await connection.executemany(TABLES["append_verdicts"], judged)
     [[after]] = await connection.execute_fetchall(TABLES["end"])
     await connection.execute(QUERIES["add_gaps"], {"before": before, "after": after})
+    await connection.execute(TABLES["note_blocks"], rows.of_ids(records, before))
 
 
 async def take_verdicts(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
@@ -237,6 +238,7 @@ async def take_erased(connection: aiosqlite.Connection, entries: Sequence[Entry]
             await connection.executemany(TABLES["blank_event"], events)
             await connection.execute(TABLES["renew_suppressions_index"])
         await connection.executemany(TABLES["delete_event"], events)
+    await connection.execute(TABLES["delete_blocks"])
 
 
 async def take_revisions(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
