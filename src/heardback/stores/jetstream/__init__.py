@@ -33,6 +33,7 @@ from heardback.stores.jetstream.projection import QUERIES
 from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, Stream
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES as TABLES
+from heardback.stores.tables import NO_BOUND, about_of, text
 
 RECORDS = GROUP // 2
 """How many records are appended all or none: an unsubscribe has a suppression with it."""
@@ -140,7 +141,7 @@ class JetStreamStore:
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
         """Keep later verdicts, and append the verdict events about what was not erased meanwhile, in one commit."""
-        about = {record.event_id: rows.about_of(record) for record in told}
+        about = {record.event_id: about_of(record) for record in told}
         found = await self.get([event_id for event_id in about.values() if event_id])
         there = {stored.record.event_id for stored in found}
         new = [self._writer.event(record) for record in told if about[record.event_id] in there]
@@ -246,7 +247,7 @@ class JetStreamStore:
         """Ask for another attempt at a destination's dead letters, all or those of these events."""
         store = await self._node.current()
         if event_ids is None:
-            asked = await store.dead_letters(destination, rows.NO_BOUND)
+            asked = await store.dead_letters(destination, NO_BOUND)
         else:
             found = await self._node.projection.dead_letters_of(event_ids)
             asked = [letter for letter in found if letter.destination == destination]
@@ -315,7 +316,7 @@ class JetStreamStore:
         for _ in range(TRIES):
             revision = await self._node.revision(person_subject(said.person))
             known = await self.person(said.person) or Person(said.person)
-            stands = replace(known, consent=said.consent, at=said.at, how=rows.text(said.how))
+            stands = replace(known, consent=said.consent, at=said.at, how=text(said.how))
             if change := await self._node.publish([self._writer.person(stands, revision)]):
                 return replace(stands, change=change)
         raise StoreError(BUSY)

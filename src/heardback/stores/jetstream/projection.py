@@ -27,7 +27,7 @@ from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, Parameters, for_writing, in_thread
 from heardback.stores.sqlite.file import begin_anew
 from heardback.stores.sqlite.schema import QUERIES as TABLES
-from heardback.stores.sqlite.schema import named_queries
+from heardback.stores.tables import NO_BOUND, named_queries
 
 BUSY_S = 5.0
 QUERIES = named_queries(files(__package__).joinpath("queries.sql").read_text("utf-8"))
@@ -117,7 +117,7 @@ class Projection:
             try:
                 [[end]] = await connection.execute_fetchall(TABLES["end"])
                 await in_thread(connection, lambda each: append(each, records))
-                behind = {"after": end, "limit": len(records), "max_bytes": rows.NO_BOUND}
+                behind = {"after": end, "limit": len(records), "max_bytes": NO_BOUND}
                 found = await connection.execute_fetchall(TABLES["read_events"], behind)
                 added = {UUID(bytes=event_id) for _, event_id, *_ in found}
                 new = [record for record in records if record.event_id in added]
