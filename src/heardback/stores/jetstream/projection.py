@@ -109,19 +109,19 @@ class Projection:
         if any(entry.kind == "erased" and decoded(entry.payload, Erased).secure for entry in fresh):
             await self.store.scrub()
 
-    async def rehearse(self, records: Sequence[Record]) -> tuple[list[Record], list[Suppression]]:
+    async def rehearse(self, records: Sequence[Record], *, pressing: bool) -> tuple[list[Record], list[Suppression]]:
         """Give those of the records that would be appended, and the suppressions that would stand with them."""
 
         async def work(connection: aiosqlite.Connection) -> tuple[list[Record], list[Suppression]]:
             await connection.execute("BEGIN IMMEDIATE")
             try:
                 [[end]] = await connection.execute_fetchall(TABLES["end"])
-                await in_thread(connection, lambda each: append(each, records))
+                await in_thread(connection, lambda each: append(each, records, pressing=pressing))
                 behind = {"after": end, "limit": len(records), "max_bytes": NO_BOUND}
                 found = await connection.execute_fetchall(TABLES["read_events"], behind)
                 added = {UUID(bytes=event_id) for _, event_id, *_ in found}
                 new = [record for record in records if record.event_id in added]
-                pressed = [rows.of_unsubscribe(record) for record in new if record.type == "unsubscribe"]
+                pressed = [rows.of_unsubscribe(record) for record in new if pressing and record.type == "unsubscribe"]
                 stands: dict[tuple[str, str], Suppression] = {}
                 for press in pressed:
                     key = press["recipient"], press["list"]

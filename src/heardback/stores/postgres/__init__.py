@@ -70,9 +70,16 @@ class PostgresStore:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event."""
+        await self._append(records, pressing=True)
+
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""
+        await self._append(records, pressing=False)
+
+    async def _append(self, records: Sequence[Record], *, pressing: bool) -> None:
         if records:
-            given = rows.of_records(records)
-            await self._appender.use(lambda connection: connection.execute(QUERIES["append"], given), self._append_s)
+            given = rows.of_records(records), pressing
+            await self._appender.use(lambda connection: connection.execute(QUERIES["append"], *given), self._append_s)
 
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
         """Give the events behind a position, oldest first."""
@@ -222,8 +229,9 @@ class PostgresStore:
 
     async def consent(self, said: Person) -> Person:
         """Keep what a person said of being tracked; give what stands."""
-        values = said.person, said.consent, said.at, rows.text(said.how), int(said.at * 1000)
-        [row] = await self._others.fetch(QUERIES["consent"], *values)
+        values = said.person, said.consent, said.at, rows.text(said.how), said.forgotten
+        change = int(max(said.at, said.forgotten) * 1000)
+        [row] = await self._others.fetch(QUERIES["consent"], *values, change)
         return rows.person(row)
 
     async def people(self, after: int, limit: int) -> list[Person]:

@@ -85,6 +85,11 @@ class SQLiteStore:
         if records:
             await self._writer.transact(lambda connection: append(connection, records))
 
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""
+        if records:
+            await self._writer.transact(lambda connection: append(connection, records, pressing=False))
+
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Delete the next events that were recorded before a time, if they are settled and no dead letters."""
         values = {"before": rows.first_id(before), "settled": settled, "limit": limit}

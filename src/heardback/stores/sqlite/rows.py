@@ -226,7 +226,10 @@ def of_suppression(suppression: Suppression) -> Mapping[str, Any]:
 
 def of_person(person: Person) -> Mapping[str, Any]:
     """Give what consent takes."""
-    return {**asdict(replace(person, how=text(person.how))), "milliseconds": int(person.at * 1000)}
+    return {
+        **asdict(replace(person, how=text(person.how))),
+        "milliseconds": int(max(person.at, person.forgotten) * 1000),
+    }
 
 
 def of_forgotten(recipient: str, person: str, now: float) -> Mapping[str, Any]:
