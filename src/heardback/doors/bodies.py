@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 import orjson
@@ -57,7 +57,7 @@ class TokenWanted(Wanted, frozen=True, kw_only=True):
     kind: Literal["open", "click", "unsubscribe", "preferences", "site"]
     recipient: str = ""
     url: str | None = None
-    link: int | None = None
+    link: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
