@@ -151,7 +151,7 @@ def options_of(said: Mapping[str, Any]) -> Options:
         if "mode" in said:
             Modes.parse(said["mode"])
         if "sent_at" in said:
-            options["sent_at"] = int(seconds_of(str(said["sent_at"])))
+            options["sent_at"] = int(seconds_of(text_of(said["sent_at"])))
     except (ValueError, OverflowError) as error:
         raise Problem(400, "Bad request", str(error)) from None
     return options
@@ -200,6 +200,11 @@ def milliseconds(text: str) -> int:
         return int(seconds_of(text) * 1000) if text else 0
     except (ValueError, OverflowError) as error:
         raise Problem(400, "Bad request", str(error)) from None
+
+
+def text_of(moment: float | str) -> str:
+    """Write a time of a body, a number or a text, as one of a query would be."""
+    return moment if isinstance(moment, str) else f"{moment:f}"
 
 
 def limit_of(text: str) -> int:

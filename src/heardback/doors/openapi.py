@@ -5,6 +5,7 @@ It stands in openapi.json; here the schemas of events join it, which stand with 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,9 @@ METHODS = ("get", "put", "post", "delete")
 
 EVERYWHERE = {"401": "Stranger", "500": "Fault", "503": "Away"}
 """What any request may be answered."""
+
+INNER = re.compile(r'"#/\$defs/(\w+)"')
+"""How a schema file refers to what stands in it."""
 
 JSON = dict[str, Any]
 
@@ -79,18 +83,25 @@ def answers(told: JSON) -> Iterator[JSON]:
 
 
 def schemas() -> JSON:
-    """Give the schemas that stand elsewhere, with their references leading to where they are here."""
-    elements = {
-        f"{name.title()}Element": formats.schema(f"submission-tracking-{name}.schema.json") or b""
-        for name in LETTER_TYPES
-    }
-    return {name: embedded(name, content) for name, content in {**elements, "SiteEventTold": site.schema()}.items()}
+    """Give the schemas that stand elsewhere."""
+    elements = {f"{name.title()}Element": f"submission-tracking-{name}.schema.json" for name in LETTER_TYPES}
+    contents = {name: formats.schema(file) or b"" for name, file in elements.items()}
+    found: JSON = {}
+    for name, content in {**contents, "SiteEventTold": site.schema()}.items():
+        found |= embedded(name, content)
+    return found
 
 
 def embedded(name: str, content: bytes) -> JSON:
-    """Give a schema file as a schema of the document."""
-    told: JSON = orjson.loads(content.replace(b'"#/', b'"#/components/schemas/%b/' % name.encode()))
-    return {key: value for key, value in told.items() if key not in ("$schema", "$id")}
+    """Give a schema file as schemas of the document: itself, and what it refers to in it, with names of their own."""
+
+    def named(inner: str) -> str:
+        return f"{name}{inner.title()}"
+
+    text = INNER.sub(lambda match: f'"#/components/schemas/{named(match[1])}"', content.decode())
+    told: JSON = orjson.loads(text)
+    inner = {named(each): told["$defs"][each] for each in INNER.findall(content.decode())}
+    return {name: {key: value for key, value in told.items() if not key.startswith("$") or key == "$ref"}, **inner}
 
 
 @dataclass(frozen=True, slots=True)
