@@ -19,7 +19,7 @@ FLOORS = (
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
     ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
