@@ -10,6 +10,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
 
 class Authority:
     """Issues certificates; who trusts `file` trusts them."""
@@ -18,8 +23,11 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = named("the tests' authority")
-        made = self._certificate(self._name, self._key.public_key(), -1, 365).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        own = {"key_cert_sign", "crl_sign", "digital_signature"}
+        made = (
+            self._certificate(self._name, self._key.public_key(), -1, 365)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(**{use: use in own for use in USES}), critical=True)
         )
         self.file = folder / "authority.pem"
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
@@ -44,6 +52,8 @@ class Authority:
             x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
             .not_valid_before(now + timedelta(days=begins))
             .not_valid_after(now + timedelta(days=ends))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
 

@@ -25,6 +25,9 @@ THEN = (
     answers.cache,
     answers.head,
     answers.page,
+    answers.form,
+    answers.multipart,
+    answers.bare,
     reader.host,
     reader.clock,
     services.store,
@@ -47,5 +50,4 @@ def public(settings: Settings, probe: Probe) -> Iterator[Finding]:
             return
     for check in THEN:
         yield check(probe)
-    yield from answers.posts(probe)
     yield reader.address(probe, settings.server.trusted_proxies)

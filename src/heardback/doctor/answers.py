@@ -6,7 +6,7 @@ Each check asks with tokens of the doctor's own, which record nothing, and gives
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from heardback.doctor.causes import is_ours, misanswered, pathless
@@ -54,8 +54,6 @@ HEAD = {
     "nginx": "`proxy_cache off;` (or `proxy_cache_convert_head off;`), no `if ($request_method = HEAD)`",
     "Caddy": "no `respond` and no `method` matcher before `reverse_proxy`",
 }
-
-Check = Callable[[Probe], Finding]
 
 
 def path(probe: Probe) -> Finding:
@@ -121,10 +119,10 @@ def redirect(probe: Probe) -> Finding:
     return unchanged("redirect", answer, CLICK_HEADERS) or ok("redirect", "no cache may keep it; it names no referrer")
 
 
-def unchanged(check: str, answer: Answer, headers: dict[str, str]) -> Finding | None:
+def unchanged(check: str, answer: Answer, headers: Mapping[str, str]) -> Finding | None:
     """Say which header is not as the server sent it; None where all are."""
     nothing = dict.fromkeys(("etag", "last-modified", "set-cookie"), "")
-    for name, value in (headers | nothing).items():
+    for name, value in {**headers, **nothing}.items():
         if answer.header(name) != value:
             says = f"{name.title()} is {answer.header(name) or 'missing'}, and not {value or 'absent'}"
             return wrong(check, says, UNCHANGED)
@@ -163,11 +161,19 @@ def page(probe: Probe) -> Finding:
     return ok("page", "who follows the link finds the button")
 
 
-def posts(probe: Probe) -> Iterator[Finding]:
-    """Press the button as mail programs do: with both bodies of RFC 8058, and with none."""
-    yield post(probe, "one-click form", FORM, "application/x-www-form-urlencoded")
-    yield post(probe, "one-click multipart", MULTIPART, "multipart/form-data; boundary=1")
-    yield post(probe, "one-click bare", b"", "")
+def form(probe: Probe) -> Finding:
+    """Press the button as most mail programs do."""
+    return post(probe, "one-click form", FORM, "application/x-www-form-urlencoded")
+
+
+def multipart(probe: Probe) -> Finding:
+    """Press it with the other body of RFC 8058."""
+    return post(probe, "one-click multipart", MULTIPART, "multipart/form-data; boundary=1")
+
+
+def bare(probe: Probe) -> Finding:
+    """Press it with no body at all."""
+    return post(probe, "one-click bare", b"", "")
 
 
 def post(probe: Probe, check: str, body: bytes, content_type: str) -> Finding:

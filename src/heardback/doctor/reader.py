@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 
 from heardback.doctor.causes import misanswered
 from heardback.doctor.findings import Finding, ok, unknown, wrong
-from heardback.doctor.probe import Answer, Probe, Seen
+from heardback.doctor.probe import Probe, Seen
 from heardback.webhook import is_public
 
 FORGED = "198.51.100.77"
@@ -32,9 +32,9 @@ CLOCK = {"heardback": "keep the clocks with NTP: `timedatectl set-ntp true`, on 
 
 def host(probe: Probe) -> Finding:
     """Compare the host that was asked for with the one that arrives."""
-    answer = pressed(probe)
+    answer = probe.ask("GET", link(probe, "host"))
     if answer.seen is None:
-        return misanswered("host", probe, "POST", probe.unsubscribe(), answer)
+        return misanswered("host", probe, "GET", link(probe, "host"), answer)
     if hostname(answer.seen.host) != probe.host:
         return wrong("host", f"the server is asked for {answer.seen.host}, and not for {probe.host}", HOST)
     return ok("host", f"the server is asked for {answer.seen.host}")
@@ -47,9 +47,9 @@ def hostname(netloc: str) -> str:
 
 def address(probe: Probe, trusted: Sequence[str]) -> Finding:
     """Say that it comes from somewhere else, and ask what the server believes."""
-    answer = pressed(probe, {"X-Forwarded-For": FORGED})
+    answer = probe.ask("GET", link(probe, "address"), headers={"X-Forwarded-For": FORGED})
     if answer.seen is None:
-        return misanswered("address", probe, "POST", probe.unsubscribe(), answer)
+        return misanswered("address", probe, "GET", link(probe, "address"), answer)
     return believed(answer.seen, answer.came_from, trusted)
 
 
@@ -61,17 +61,18 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
     """
     entries = [each.strip() for each in seen.forwarded.split(",") if each.strip()]
     first = next(iter(entries[1:] if entries[:1] == [FORGED] else entries), "")
+    reader = first or came_from
+    if seen.address == reader:
+        return ok("address", f"readers are seen as they come: this one from {reader}")
     if seen.address == FORGED:
-        if first and first == came_from and is_trusted(first, trusted) and not is_trusted(FORGED, trusted):
-            says = f"it cannot be told from {first}, which is in server.trusted_proxies: ask from elsewhere, or --from"
+        if reader == came_from and is_trusted(reader, trusted) and not is_trusted(FORGED, trusted):
+            says = f"it cannot be told from {reader}, which is in server.trusted_proxies: ask from elsewhere, or --from"
             return unknown("address", says)
         return wrong("address", "any reader can give out any address as theirs", FORGEABLE)
-    if seen.address == (first or came_from):
-        return ok("address", f"readers are seen as they come: this one from {seen.address}")
     if first:
         return wrong("address", f"readers are seen as the proxy, {seen.address}, and not as {first}", distrusted(seen))
     if is_public(seen.address) and not is_public(came_from):
-        says = f"this reader is seen as {seen.address}: is that your own network's public address, and no proxy's?"
+        says = f"this reader is seen as {seen.address}: right, if that is your own network's, and no proxy's"
         return unknown("address", says)
     return wrong("address", f"readers are seen as the proxy, {seen.address}, which does not say who asks", SILENT)
 
@@ -91,9 +92,9 @@ def is_trusted(text: str, trusted: Sequence[str]) -> bool:
 
 def clock(probe: Probe) -> Finding:
     """Compare the server's clock with this machine's."""
-    answer = pressed(probe)
+    answer = probe.ask("GET", link(probe, "clock"))
     if answer.seen is None:
-        return misanswered("clock", probe, "POST", probe.unsubscribe(), answer)
+        return misanswered("clock", probe, "GET", link(probe, "clock"), answer)
     ahead = answer.seen.time - answer.at
     if abs(ahead) > CLOCKS_DIFFER_S + answer.took_s / 2:
         direction = "ahead of" if ahead > 0 else "behind"
@@ -101,6 +102,6 @@ def clock(probe: Probe) -> Finding:
     return ok("clock", "the server's clock agrees with this machine's")
 
 
-def pressed(probe: Probe, headers: Mapping[str, str] | None = None) -> Answer:
-    """Send the POST that no cache answers."""
-    return probe.ask("POST", probe.unsubscribe(), b"", headers)
+def link(probe: Probe, check: str) -> str:
+    """Give a link of a check's own, which no cache has an answer to."""
+    return probe.link(f"https://heardback.invalid/{check}")
