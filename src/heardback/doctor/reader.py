@@ -71,7 +71,7 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
         return wrong("address", "any reader can give out any address as theirs", FORGEABLE)
     if first:
         return wrong("address", f"readers are seen as the proxy, {seen.address}, and not as {first}", distrusted(seen))
-    if is_public(seen.address) and not is_public(came_from):
+    if is_outside(seen.address) and not is_outside(came_from):
         says = f"this reader is seen as {seen.address}: right, if that is your own network's, and no proxy's"
         return unknown("address", says)
     return wrong("address", f"readers are seen as the proxy, {seen.address}, which does not say who asks", SILENT)
@@ -86,6 +86,14 @@ def is_trusted(text: str, trusted: Sequence[str]) -> bool:
     """Say whether the settings trust an address."""
     try:
         return any(ip_address(text) in ip_network(each) for each in trusted)
+    except ValueError:
+        return False
+
+
+def is_outside(text: str) -> bool:
+    """Say whether a text is an address that is reachable from everywhere."""
+    try:
+        return is_public(text)
     except ValueError:
         return False
 
