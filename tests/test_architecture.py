@@ -20,7 +20,7 @@ FLOORS = (
     ("live", "migration"),
     ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
