@@ -14,6 +14,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Set
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -26,9 +27,12 @@ from heardback import logs
 from heardback.consents import Consents, remains
 from heardback.counters import GATES, OTHER, Board, Counters, Plan
 from heardback.dispatcher import Dispatcher
-from heardback.doors.api import ApiDoor
+from heardback.doors.api import ApiDoor, refused
+from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
+from heardback.doors.live import LiveDoor
 from heardback.doors.metrics import Counted, Metrics
+from heardback.doors.openapi import OpenApi, document
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of
@@ -125,7 +129,7 @@ async def serve(
         metrics = Metrics(plan, counters, board, place, journal, store, settings.destinations)
         consents = consents_of(settings, store, journal)
         await consents.look()
-        app, public = application(settings, store, journal, consents, observer, metrics)
+        app, public = application(settings, store, journal, consents, observer, metrics, ending)
         doors = {name: counters.answered(name) for name in (*GATES.values(), OTHER)}
         counted = Counted(app, doors, urlsplit(settings.base_url).path.rstrip("/"))
         door = Door(configured(counted, settings, protocol_of(counted, public, settings, doors)), started)
@@ -250,7 +254,13 @@ def plan_of(settings: Settings) -> Plan:
 
 
 def application(
-    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer, metrics: Metrics
+    settings: Settings,
+    store: Store,
+    journal: Journal,
+    consents: Consents,
+    observer: Observer,
+    metrics: Metrics,
+    ending: asyncio.Event,
 ) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal, told=metrics.counters.token())
@@ -267,12 +277,17 @@ def application(
         click_id_hosts=settings.tracking.click_id_hosts,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits)
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents, metrics)
+    guard, live = Guard(settings.api_token), LiveDoor(store, ending)
+    described = OpenApi(document(settings.base_url, version("heardback")))
+    private = ApiDoor(
+        guard, Tracker.of(settings), store, settings.destinations, site, consents, live, described, metrics
+    )
     routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 
-    app = Starlette(routes=routes, exception_handlers={404: public.missing})
+    missing = {404: private.missing(public.missing), 405: private.missing(refused)}
+    app = Starlette(routes=routes, exception_handlers=missing)
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
     return app, public
 

@@ -31,6 +31,9 @@ HONEYPOT = -1
 Told = Callable[[Kind, str], None]
 """Is called with the kind of a text that was read and the id of the key that sealed it; none where it is no token."""
 
+DOCTOR = "doctor@heardback.invalid"
+"""The recipient of the doctor's own tokens: they are answered, and nothing is recorded of them (RFC 6761: nobody's)."""
+
 LONGEST = 16_384
 """Characters of the longest text that is looked at; our own tracked URLs stay under 7,000."""
 
