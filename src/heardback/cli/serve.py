@@ -10,6 +10,7 @@ from socket import socket
 from heardback import files, logs, server
 from heardback.formats import FORMATS
 from heardback.keys import GUESSED, Key
+from heardback.server.service import notify
 from heardback.settings import Settings
 
 logger = logging.getLogger("heardback")
@@ -35,10 +36,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def welcome(bound: socket, mail: socket | None) -> None:
-    """Say where the server is reached."""
+    """Say where the server is reached, to who reads the log and to systemd."""
     logger.info("listening at %s", server.address(bound))
     if mail:
         logger.info("relay listening at %s", server.place(mail))
+    notify("READY=1", os.environ)
 
 
 def made(loaded: files.Loaded) -> list[str]:
