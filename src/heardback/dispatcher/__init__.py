@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from heardback.dispatcher.lane import Lane
 from heardback.dispatcher.report import describe, overview
@@ -42,17 +43,19 @@ class Dispatcher:
         schedule: Sequence[float] = SCHEDULE_S,
         hash_key: str = "",
         formats: Mapping[str, Format] = FORMATS,
+        told: Callable[[str, str], None] = lambda destination, answer: None,
     ) -> None:
         """Connect to nothing yet. `holder` names this dispatcher among all; `schedule` is in seconds.
 
-        `hash_key` is that of `[privacy]`, on which the ids of people hang that some formats send.
+        `hash_key` is that of `[privacy]`, on which the ids of people hang that some formats send. `told` is called with
+        a destination's name and its answer, after each POST.
         """
         tls = tls_context()
         self._turns = Turns()
 
         def lane(to: Destination) -> Lane:
             form = formats[to.format]
-            webhook = Webhook(to, form, tls=tls, clock=clock)
+            webhook = Webhook(to, form, tls=tls, clock=clock, told=partial(told, to.name))
             return Lane(store, to, form, webhook, holder, hash_key, self._turns, clock, random, schedule)
 
         self._lanes = [lane(destination) for destination in destinations]
