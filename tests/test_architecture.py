@@ -13,12 +13,24 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("errors", "events", "keys"),
-    ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
+    (
+        "settings",
+        "tokens",
+        "links",
+        "signals",
+        "verdict",
+        "signatures",
+        "formats",
+        "stores",
+        "privacy",
+        "site",
+        "sheets",
+    ),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
     ("live",),
-    ("doors", "doors.relay"),
+    ("doors", "doors.relay", "migration"),
     ("server",),
     ("demo",),
     ("cli",),
@@ -46,6 +58,7 @@ THIRD_PARTY = {
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},
     "django": {"django"},
+    "rich": {"cli"},
 }
 """The rooms where each library stands, so that it can be replaced in one place."""
 
