@@ -16,7 +16,7 @@ from heardback.dispatcher.report import iso
 from heardback.retention import DAY_S
 from heardback.settings import Settings
 
-SHOWN = {"Destination": 0, "Waiting": 8, "Oldest (UTC)": 19, "Last answer": 0, "Dead letters": 7, "Remarks": 0}
+SHOWN = {"Destination": 0, "Waiting": 8, "Oldest (UTC)": 19, "Last answer": 0, "Dead letters": 12, "Remarks": 0}
 CSV = (
     *("name", "url", "format", "paused", "waiting", "oldest", "attempts", "next_attempt", "last_answer"),
     *("last_answer_at", "dead_letters", "unsubscribes_overdue"),
