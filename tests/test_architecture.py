@@ -29,10 +29,10 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
-    ("live",),
-    ("doors", "doors.relay", "migration"),
+    ("live", "migration"),
+    ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
