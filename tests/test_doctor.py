@@ -55,6 +55,7 @@ class TestAddress:
             (FORGED, f"{FORGED}, 8.8.8.8", "8.8.8.8", "wrong"),
             (FORGED, f"{FORGED}, 127.0.0.1", "127.0.0.1", "unknown"),
             (FORGED, FORGED, "127.0.0.1", "unknown"),
+            (FORGED, f"{FORGED}, unknown", "unknown", "wrong"),
             ("nonsense", "", "8.8.8.8", "wrong"),
         ],
     )

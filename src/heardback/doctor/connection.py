@@ -46,10 +46,9 @@ def tls(probe: Probe) -> Finding:
         with probe.connected(ssl.create_default_context()) as line:
             assert isinstance(line, ssl.SSLSocket)
             return lasting(line.getpeercert() or {}, probe.clock())
-    except ssl.SSLCertVerificationError as error:
-        return wrong("tls", f"the certificate is not valid: {error.verify_message}", CHAIN)
     except OSError as error:
-        return wrong("tls", f"no connection by TLS: {trouble(error)}", CHAIN)
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else trouble(error)
+        return wrong("tls", f"the certificate is not valid: {reason}", CHAIN)
 
 
 def lasting(certificate: dict[str, Any], now: float) -> Finding:

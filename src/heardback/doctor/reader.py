@@ -18,8 +18,8 @@ HOST = {
     "nginx": "`proxy_set_header Host $host;`",
     "Caddy": "take `header_up Host …` out: it passes the host on by itself",
 }
+TOO_MANY = {"heardback": "server.trusted_proxies are the proxies' own addresses, and nobody else's"}
 FORGEABLE = {
-    "heardback": "server.trusted_proxies are the proxies' own addresses, and nobody else's",
     "nginx": "`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`, which adds the reader's address",
     "Caddy": "no `header_up X-Forwarded-For …`; its global `trusted_proxies` are the proxies before it alone",
 }
@@ -68,7 +68,8 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
         if reader == came_from and is_trusted(reader, trusted) and not is_trusted(FORGED, trusted):
             says = f"it cannot be told from {reader}, which is in server.trusted_proxies: ask from elsewhere, or --from"
             return unknown("address", says)
-        return wrong("address", "any reader can give out any address as theirs", FORGEABLE)
+        says = "what readers write into X-Forwarded-For is believed: anybody can give out any address as theirs"
+        return wrong("address", says, TOO_MANY if first or is_trusted(FORGED, trusted) else FORGEABLE)
     if first:
         return wrong("address", f"readers are seen as the proxy, {seen.address}, and not as {first}", distrusted(seen))
     if is_outside(seen.address) and not is_outside(came_from):
