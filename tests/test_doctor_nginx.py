@@ -129,6 +129,9 @@ def test_a_prefix_may_be_taken_off(deployment: Deployment) -> None:
         pytest.param(("PORT;", "PORT//;"), ["path"], "nothing behind the port", id="a slash too many"),
         pytest.param(("", "expires 1d;"), ["redirect", "pixel"], "no `expires`", id="expires"),
         pytest.param(
+            ("", "add_header Referrer-Policy origin always;"), ["redirect"], "no `add_header`", id="a header of its own"
+        ),
+        pytest.param(
             ("", "proxy_cache cache; proxy_cache_valid 1h; proxy_ignore_headers Cache-Control;"),
             ["cache", "head"],
             "proxy_cache off",

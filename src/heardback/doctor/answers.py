@@ -43,8 +43,8 @@ INTERCEPTED = {
     "Caddy": "no `handle_response` and no `handle_errors` for the public door",
 }
 UNCHANGED = {
-    "nginx": "no `expires`, no `add_header Cache-Control …`, no `proxy_hide_header`, nothing that changes pictures",
-    "Caddy": "no `header Cache-Control …` and no `header_down` for the public door",
+    "nginx": "no `expires`, no `add_header` of what the server says itself, no `proxy_hide_header`, no other pictures",
+    "Caddy": "no `header` of what the server says itself and no `header_down` for the public door",
 }
 COOKIE = {
     "nginx": "no `sticky`, no `userid` and no `add_header Set-Cookie` for the public door",

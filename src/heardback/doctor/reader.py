@@ -12,6 +12,8 @@ from heardback.webhook import is_public
 
 FORGED = "198.51.100.77"
 """An address of nobody (RFC 5737), which the doctor says it comes from."""
+OWN = ("127.0.0.1", "::1")
+"""What a proxy on the server's own machine comes from too."""
 CLOCKS_DIFFER_S = 5.0
 
 HOST = {
@@ -62,12 +64,13 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
     entries = [each.strip() for each in seen.forwarded.split(",") if each.strip()]
     first = next(iter(entries[1:] if entries[:1] == [FORGED] else entries), "")
     reader = first or came_from
-    if seen.address == reader:
+    if seen.address == reader and not (first and reader in OWN):
         return ok("address", f"readers are seen as they come: this one from {reader}")
+    if seen.address in (reader, FORGED) and reader == came_from and is_like_a_proxy(reader, trusted):
+        return unknown(
+            "address", f"it cannot be told from {reader}, a proxy's own address: ask from elsewhere, or --from"
+        )
     if seen.address == FORGED:
-        if reader == came_from and is_trusted(reader, trusted) and not is_trusted(FORGED, trusted):
-            says = f"it cannot be told from {reader}, which is in server.trusted_proxies: ask from elsewhere, or --from"
-            return unknown("address", says)
         says = "what readers write into X-Forwarded-For is believed: anybody can give out any address as theirs"
         return wrong("address", says, TOO_MANY if first or is_trusted(FORGED, trusted) else FORGEABLE)
     if first:
@@ -81,6 +84,11 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
 def distrusted(seen: Seen) -> Mapping[str, str]:
     """Give what to change where a proxy says who asks, and is not believed."""
     return {"heardback": f'put "{seen.address}" into server.trusted_proxies, if that is the proxy'}
+
+
+def is_like_a_proxy(text: str, trusted: Sequence[str]) -> bool:
+    """Say whether an address may well be a proxy's; where everybody's is trusted, none is."""
+    return (text in OWN or is_trusted(text, trusted)) and not is_trusted(FORGED, trusted)
 
 
 def is_trusted(text: str, trusted: Sequence[str]) -> bool:
