@@ -44,6 +44,9 @@ class TestAddress:
             # two proxies, the inner one trusted or not
             ("8.8.8.8", f"{FORGED}, 8.8.8.8, 10.0.0.9", "192.168.0.7", "ok"),
             ("10.0.0.9", f"{FORGED}, 8.8.8.8, 10.0.0.9", "192.168.0.7", "wrong"),
+            # somebody before the first proxy hides all readers, or only this one, which is beside it
+            ("172.17.0.1", f"{FORGED}, 172.17.0.1", "192.168.0.7", "unknown"),
+            ("172.17.0.1", f"{FORGED}, 172.17.0.1", "8.8.8.8", "unknown"),
             # no proxy at all, or one that hides
             ("8.8.8.8", FORGED, "8.8.8.8", "ok"),
             ("127.0.0.1", "", "192.168.0.7", "wrong"),

@@ -64,12 +64,18 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
     entries = [each.strip() for each in seen.forwarded.split(",") if each.strip()]
     first = next(iter(entries[1:] if entries[:1] == [FORGED] else entries), "")
     reader = first or came_from
-    if seen.address == reader and not (first and reader in OWN):
+    is_known = reader == came_from or is_outside(reader)
+    if seen.address == reader and is_known and not (first and reader in OWN):
         return ok("address", f"readers are seen as they come: this one from {reader}")
     if seen.address in (reader, FORGED) and reader == came_from and is_like_a_proxy(reader, trusted):
         return unknown(
             "address", f"it cannot be told from {reader}, a proxy's own address: ask from elsewhere, or --from"
         )
+    if seen.address == reader:
+        says = (
+            f"this reader is seen as {reader}: if others are too, Docker or a load balancer hides them from the proxy"
+        )
+        return unknown("address", says)
     if seen.address == FORGED:
         says = "what readers write into X-Forwarded-For is believed: anybody can give out any address as theirs"
         return wrong("address", says, TOO_MANY if first or is_trusted(FORGED, trusted) else FORGEABLE)
