@@ -19,9 +19,11 @@ from heardback.doctor.reader import FORGED
 from heardback.doors.relay.signing import Signer
 from heardback.settings import Settings, parse
 from heardback.tracker import Tracker
+from tests.nexthop import NextHop
 from tests.posting import destination
 from tests.program import KEY, Program, command
 from tests.receiver import Answer, Receiver
+from tests.relaying import client, relaying
 
 BASE_URL = "https://t.example.com"
 SETTINGS = parse({"base_url": BASE_URL, "keys": [KEY]}, {})
@@ -164,6 +166,14 @@ class TestLetter:
         sent = signer.signed(Tracker.of(SETTINGS).rewrite(LETTER, "jane@example.org"))
         for arrived in (sent, sent.replace(b"\r\n", b"\n"), b"Received: from a by b\r\n" + sent):
             assert self.judged(arrived).state == "ok"
+
+    def test_through_the_relay(self, tmp_path: Path, signer: Signer) -> None:
+        """What the relay sends on is good where it signs, and found out where nobody does."""
+        signing = {"domain": "example.com", "selector": "s1", "key_file": str(tmp_path / "dkim.pem")}
+        for dkim, state in (({}, "wrong"), (signing, "ok")):
+            with NextHop() as hop, relaying(hop, dkim=dkim) as port, client(port) as smtp:
+                smtp.sendmail("shop@example.com", ["jane@example.org"], LETTER)
+            assert self.judged(hop.got[0].letter).state == state
 
     def test_unsigned(self) -> None:
         """No signature: no mail program offers one-click for it."""

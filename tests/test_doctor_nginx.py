@@ -197,10 +197,20 @@ def test_what_is_wrong_is_named(
 
 
 def test_some_paths_are_kept_back(deployment: Deployment) -> None:
-    """A proxy may keep what is not for readers to itself; one that shows a page of its own is found out."""
-    kept = f"location {PREFIX}/readyz {{ return 404; }} location {PREFIX}/u/ {{ {RIGHT} if ($request_method = GET) {{ return 200; }} }}"
-    found = deployment.found(server=kept.replace("PORT", str(deployment.program.port)))
-    assert (wrongs(found), found["store"].state) == (["page"], "unknown")
+    """A proxy may keep to itself what is not for readers."""
+    found = deployment.found(
+        server=f"location {PREFIX}/readyz {{ return 404; }} location {PREFIX}/api/ {{ deny all; }}"
+    )
+    assert (wrongs(found), found["store"].state) == ([], "unknown")
+
+
+@pytest.mark.parametrize(("status", "remedy"), [(200, "no page of another's"), (403, "`deny`")])
+def test_another_page(deployment: Deployment, status: int, remedy: str) -> None:
+    """Where one-click works, the page with the button may be kept back, or be another's."""
+    own = f"location {PREFIX}/u/ {{ {RIGHT} if ($request_method = GET) {{ return {status}; }} }}"
+    found = deployment.found(server=own.replace("PORT", str(deployment.program.port)))
+    assert wrongs(found) == ["page"]
+    assert remedy in found["page"].remedies["nginx"]
 
 
 @pytest.mark.parametrize(("own", "says"), [("empty_gif;", "Cache-Control is missing"), ("return 200 x;", "1 bytes of")])

@@ -54,6 +54,11 @@ CACHE = {
     "nginx": "`proxy_cache off;`, or no `proxy_ignore_headers Cache-Control`",
     "Caddy": "take the `cache` handler out of the public door; a CDN before it must keep to Cache-Control too",
 }
+BUTTONLESS = {
+    "heardback": "unsubscribe.html in pages.templates needs a form with method=post",
+    "nginx": "no page of another's for /u",
+    "Caddy": "no page of another's for /u",
+}
 HEAD = {
     "nginx": "`proxy_cache off;` (or `proxy_cache_convert_head off;`), no `if ($request_method = HEAD)`",
     "Caddy": "no `respond` and no `method` matcher before `reverse_proxy`",
@@ -164,8 +169,10 @@ def page(probe: Probe) -> Finding:
     """Look at the page with the button, as a person who unsubscribes does."""
     url = probe.unsubscribe()
     answer = probe.ask("GET", url)
-    if answer.status != 200 or not BUTTON.search(answer.body):
+    if answer.status != 200:
         return misanswered("page", probe, "GET", url, answer)
+    if not BUTTON.search(answer.body):
+        return wrong("page", "the page has no button: nobody can unsubscribe on it", BUTTONLESS)
     return ok("page", "who follows the link finds the button")
 
 
