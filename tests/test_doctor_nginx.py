@@ -274,6 +274,7 @@ class TestTLS:
             ("other.example", -1, 90, "Hostname mismatch"),
             (HOST, -90, -1, "certificate has expired"),
             (HOST, -80, 10.5, "the certificate ends in 10 days and was not renewed"),
+            (HOST, -6, 0.98, "the certificate ends in 23 hours and was not renewed"),
         ],
     )
     def test_certificates(self, deployment: Deployment, host: str, begins: float, ends: float, says: str) -> None:

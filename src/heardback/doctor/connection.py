@@ -54,7 +54,7 @@ def tls(probe: Probe) -> Finding:
 def lasting(certificate: dict[str, Any], now: float) -> Finding:
     """Say how long a valid certificate is valid."""
     begins, ends = (ssl.cert_time_to_seconds(certificate[name]) for name in ("notBefore", "notAfter"))
-    days = int((ends - now) / DAY_S)
+    left = f"{int((ends - now) / DAY_S)} days" if ends - now > 2 * DAY_S else f"{int((ends - now) / 3_600)} hours"
     if ends - now < (ends - begins) * LEFT:
-        return wrong("tls", f"the certificate ends in {days} days and was not renewed", RENEWAL)
-    return ok("tls", f"the certificate is valid, for {days} days more")
+        return wrong("tls", f"the certificate ends in {left} and was not renewed", RENEWAL)
+    return ok("tls", f"the certificate is valid, for {left} more")
