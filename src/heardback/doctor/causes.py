@@ -1,6 +1,6 @@
 """Why an answer is not the server's, judged by its status, and what is changed then in nginx and in Caddy.
 
-What is wrong with answers that are the server's is in doors and proxy.
+What is wrong with answers that are the server's is in answers and reader.
 """
 
 from __future__ import annotations
