@@ -17,9 +17,10 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
-    ("doors", "doors.relay", "migration"),
+    ("live", "migration"),
+    ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
