@@ -1,8 +1,8 @@
 """Deliveries: every destination has a loop of its own, so that a dead one costs the others nothing.
 
 The loop is in lane, who is sent what in selection, what goes into a POST in portions, how one attempt goes in round and
-pace, what comes of it in changes, what people ask for in operations, how deliveries are shown in report, what is said
-aloud in alarm.
+pace, how the loops share the machine in turns, what comes of an attempt in changes, what people ask for in operations,
+how deliveries are shown in report, what is said aloud in alarm.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 
 from heardback.dispatcher.lane import Lane
 from heardback.dispatcher.report import describe, overview
+from heardback.dispatcher.turns import Turns
 from heardback.events import Clock
 from heardback.formats import FORMATS, Format
 from heardback.settings import Destination
@@ -50,11 +51,12 @@ class Dispatcher:
         a destination's name and its answer, after each POST.
         """
         tls = tls_context()
+        self._turns = Turns()
 
         def lane(to: Destination) -> Lane:
             form = formats[to.format]
             webhook = Webhook(to, form, tls=tls, clock=clock, told=partial(told, to.name))
-            return Lane(store, to, form, webhook, holder, hash_key, clock, random, schedule)
+            return Lane(store, to, form, webhook, holder, hash_key, self._turns, clock, random, schedule)
 
         self._lanes = [lane(destination) for destination in destinations]
 
@@ -74,5 +76,6 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Say that events were recorded; without it they are found within a second."""
+        self._turns.committed()
         for lane in self._lanes:
             lane.wake()
