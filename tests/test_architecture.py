@@ -17,6 +17,7 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
+    ("live",),
     ("doors", "doors.relay"),
     ("server",),
     ("demo",),

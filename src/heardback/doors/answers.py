@@ -22,11 +22,13 @@ class Problem(Exception):
         super().__init__(title)
         self.status, self.title, self.detail, self.faults = status, title, detail, faults or {}
 
-    def answer(self) -> Response:
-        """Give it as problem details."""
+    def answer(self, request_id: str = "") -> Response:
+        """Give it as problem details, with the request's id where it has one."""
         said: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
         if self.detail:
             said["detail"] = self.detail
+        if request_id:
+            said["request_id"] = request_id
         if self.faults:
             said["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in self.faults.items()]
         headers = {**HEADERS, "www-authenticate": "Bearer"} if self.status == 401 else HEADERS

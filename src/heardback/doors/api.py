@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from hmac import compare_digest
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
@@ -19,12 +18,13 @@ from starlette.routing import Route
 from heardback.consents import Consents
 from heardback.dispatcher import overview
 from heardback.doors import bodies
-from heardback.doors.answers import Endpoint, Problem, as_json, listed
+from heardback.doors.answers import Problem, as_json, listed
 from heardback.doors.consents import Recipients
+from heardback.doors.guard import Guard
+from heardback.doors.live import LiveDoor
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
 from heardback.doors.suppressions import Suppressions
-from heardback.errors import BadLetter, StoreError
 from heardback.formats import native
 from heardback.settings import Destination
 from heardback.stores import Store
@@ -37,26 +37,28 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 class ApiDoor:
     """What the private door needs of the rest, and its answers."""
 
-    token: str
+    guard: Guard
     tracker: Tracker
     store: Store
     configured: Sequence[Destination]
     site: SiteDoor
     consents: Consents
+    live: LiveDoor
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
         return [
-            Route("/api/rewrite", self._guarded(self.rewrite), methods=["POST"]),
-            Route("/api/tokens", self._guarded(self.tokens), methods=["POST"]),
-            Route("/api/events", self._guarded(self.events), methods=["GET"]),
-            Route("/api/events", self._guarded(self.site.said_by_server), methods=["POST"]),
-            Route("/api/events/{event_id}", self._guarded(self.event), methods=["GET"]),
-            Route("/api/destinations", self._guarded(self.destinations), methods=["GET"]),
-            *Operators(self.store, self.configured).routes(self._guarded),
-            *Suppressions(self.store, self.consents).routes(self._guarded),
-            *Recipients(self.consents).routes(self._guarded),
-            Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
+            Route("/api/rewrite", self.guard(self.rewrite), methods=["POST"]),
+            Route("/api/tokens", self.guard(self.tokens), methods=["POST"]),
+            Route("/api/events", self.guard(self.events), methods=["GET"]),
+            Route("/api/events", self.guard(self.site.said_by_server), methods=["POST"]),
+            *self.live.routes(self.guard.showing),
+            Route("/api/events/{event_id}", self.guard(self.event), methods=["GET"]),
+            Route("/api/destinations", self.guard(self.destinations), methods=["GET"]),
+            *Operators(self.store, self.configured).routes(self.guard),
+            *Suppressions(self.store, self.consents).routes(self.guard),
+            *Recipients(self.consents).routes(self.guard),
+            Route("/api/{path:path}", self.guard(self.nothing), methods=METHODS),
         ]
 
     async def rewrite(self, request: Request) -> Response:
@@ -110,25 +112,3 @@ class ApiDoor:
         page = await run_in_threadpool(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
         links = [asdict(link) for link in page.links]
         return as_json({"html": page.html, "headers": dict(page.headers), "links": links})
-
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Let in who brings the token, and answer what goes wrong as a problem."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                self._admit(request)
-                return await endpoint(request)
-            except Problem as problem:
-                return problem.answer()
-            except BadLetter as error:
-                return Problem(422, "This cannot be tracked", str(error)).answer()
-            except StoreError:
-                return Problem(503, "The store does not answer", "try again in a while").answer()
-
-        return guarded
-
-    def _admit(self, request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token.strip().encode("utf-8", "replace")
-        if scheme.lower() != "bearer" or not compare_digest(given, self.token.encode()):
-            raise Problem(401, "Who are you?", "send Authorization: Bearer and the api_token of the settings")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
@@ -159,7 +159,23 @@ def options_of(said: Mapping[str, Any]) -> Options:
 
 def events_wanted(query: QueryParams) -> Filter:
     """Read the query that asks for events."""
-    unknown = set(query) - {"type", "verdict", "recipient", "message_id", "since", "until", "limit", "cursor"}
+    return replace(
+        filter_of(query, "since", "until", "limit", "cursor"),
+        since=milliseconds(query.get("since", "")),
+        until=milliseconds(query.get("until", "")),
+        before=position_of(query.get("cursor", "")),
+        limit=limit_of(query.get("limit", "100")),
+    )
+
+
+def live_wanted(query: QueryParams) -> Filter:
+    """Read the query that asks for events as they come."""
+    return filter_of(query, "after")
+
+
+def filter_of(query: QueryParams, *others: str) -> Filter:
+    """Read which events a query asks for; `others` is what else it may say."""
+    unknown = set(query) - {"type", "verdict", "recipient", "message_id", *others}
     if unknown:
         raise Problem(400, "Bad request", f"there is no filter {min(unknown)}")
     return Filter(
@@ -167,10 +183,6 @@ def events_wanted(query: QueryParams) -> Filter:
         verdicts=some_of(query, "verdict", CLASSES),
         recipient=query.get("recipient", ""),
         message_id=query.get("message_id", ""),
-        since=milliseconds(query.get("since", "")),
-        until=milliseconds(query.get("until", "")),
-        before=position_of(query.get("cursor", "")),
-        limit=limit_of(query.get("limit", "100")),
     )
 
 

@@ -26,7 +26,9 @@ from starlette.routing import BaseRoute, Mount, Router
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
+from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
+from heardback.doors.live import LiveDoor
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of
@@ -110,7 +112,7 @@ async def serve(
         journal = Journal(store, settings.server.memory_events, committed)
         consents = consents_of(settings, store, journal)
         await consents.look()
-        app, public = application(settings, store, journal, consents, observer)
+        app, public = application(settings, store, journal, consents, observer, ending)
         door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
@@ -225,7 +227,12 @@ def pages_of(settings: Settings) -> Pages:
 
 
 def application(
-    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
+    settings: Settings,
+    store: Store,
+    journal: Journal,
+    consents: Consents,
+    observer: Observer,
+    ending: asyncio.Event,
 ) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
@@ -242,7 +249,8 @@ def application(
         click_id_hosts=settings.tracking.click_id_hosts,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits)
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents)
+    guard, live = Guard(settings.api_token), LiveDoor(store, ending)
+    private = ApiDoor(guard, Tracker.of(settings), store, settings.destinations, site, consents, live)
     routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
