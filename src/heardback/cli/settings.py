@@ -16,6 +16,7 @@ from heardback.settings import example, toml
 from heardback.settings.stars import in_force
 from heardback.signatures import new_ecdsa
 
+
 def configure_settings(parser: argparse.ArgumentParser) -> None:
     """Give `heardback settings` its options."""
     parser.description = "Print the effective settings and where each came from, secrets starred."

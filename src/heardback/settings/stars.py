@@ -1,4 +1,4 @@
-"""The settings in force, as people may be shown them: a secret is stars, so that one sees that it is there and no more."""
+"""The settings in force, as people may be shown them: stars in a secret's place say that it is there, no more."""
 
 from __future__ import annotations
 

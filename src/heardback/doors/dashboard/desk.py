@@ -98,7 +98,7 @@ class Desk:
     def shown(self, asked: Asked, name: str, status: int = 200, **values: object) -> Response:
         """Give a page, with what is to be said on it once."""
         note = self.seals.noted(asked.session, asked.request.cookies.get(NOTE, "")[:LONGEST_COOKIE])
-        page = self.frame.answer(name, status, **self._of(asked.session), note=note, **values)
+        page = self.frame.answer(name, self._of(asked.session) | {"note": note} | values, status)
         if note:
             self.set_cookie(page, NOTE, "", 0)
         return page
@@ -124,7 +124,7 @@ class Desk:
     def problem(self, session: Session, status: int, title: str, detail: str) -> Response:
         """Say what is wrong, and what to do."""
         values = {"title": title, "detail": detail, "note": ""}
-        return self.frame.answer("problem", status, **self._of(session), **values)
+        return self.frame.answer("problem", self._of(session) | values, status)
 
     def refused(self, session: Session, title: str) -> Response:
         """Refuse a form that may be another site's."""

@@ -21,7 +21,7 @@ MAKERS = {"human": "person", "proxy": "proxy", "machine": "machine", "unknown": 
 class Row:
     """One event, ready to be shown."""
 
-    position: int
+    id: str
     at: float
     """When it was recorded, in Unix seconds."""
     type: str
@@ -32,6 +32,8 @@ class Row:
     cls: str
     maker: str
     reasons: Sequence[str]
+    about: str
+    """The event that a new verdict is about."""
     details: Sequence[tuple[str, str]]
 
 
@@ -46,7 +48,7 @@ def row(stored: Stored) -> Row:
     said: dict[str, Any] = orjson.loads(native.latest(record))
     verdict = said["verdict"]
     return Row(
-        position=stored.position,
+        id=str(record.event_id),
         at=milliseconds_of(record.event_id) / 1000,
         type=record.type,
         name=said.get("name") or NAMES[record.type],
@@ -56,6 +58,7 @@ def row(stored: Stored) -> Row:
         cls=verdict["class"],
         maker=MAKERS[verdict["class"]],
         reasons=verdict["reasons"],
+        about=said.get("about", ""),
         details=details(said),
     )
 

@@ -24,9 +24,8 @@ HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex",
-    # "no-referrer" would have browsers send "Origin: null" with our own forms (Fetch, "append a request Origin header").
+    # "no-referrer" would have browsers send "Origin: null" with our own forms (Fetch, section 3.1).
     "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
@@ -56,13 +55,15 @@ class Frame:
             "ago": lambda when: ago(when, clock()),
         }
 
-    def answer(self, name: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object) -> Response:
+    def answer(
+        self, name: str, values: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """Give the page of a template."""
-        page = self._templates.get_template(f"{name}.html").render(values)
+        page = self.part(name, values)
         return HTMLResponse(page, status, {**HEADERS, **(headers or {})})
 
-    def part(self, name: str, **values: object) -> str:
-        """Give what a template makes that is part of a page."""
+    def part(self, name: str, values: Mapping[str, object]) -> str:
+        """Give what a template makes."""
         return self._templates.get_template(f"{name}.html").render(values)
 
     def asset(self, name: str) -> Response | None:
@@ -84,8 +85,8 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Write a share for people; a dash where there is nothing to share."""
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    """Write a share for people; `-` where there is nothing to share."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def moment(when: str | float) -> Markup:

@@ -75,10 +75,8 @@ class SignIn:
         self.desk.set_cookie(answer, SESSION, self.desk.seals.begin(self.desk.clock()), LASTS_S)
         return answer
 
-    def _asked(
-        self, to: str, status: int = 200, wrong: str = "", headers: dict[str, str] | None = None
-    ) -> Response:
-        return self.desk.frame.answer("sign_in", status, headers, to=to, wrong=wrong)
+    def _asked(self, to: str, status: int = 200, wrong: str = "", headers: dict[str, str] | None = None) -> Response:
+        return self.desk.frame.answer("sign_in", {"to": to, "wrong": wrong}, status, headers)
 
 
 def way_back(path: str) -> str:

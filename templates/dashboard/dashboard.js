@@ -1,0 +1,66 @@
+// What makes the pages better where scripts run: local times, and events as they come.
+"use strict"
+
+const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
+
+function localise(part) {
+  for (const time of part.querySelectorAll("time[datetime]:not([data-local])")) {
+    time.textContent = local.format(new Date(time.dateTime))
+    time.dataset.local = ""
+  }
+}
+
+function follow(place) {
+  const list = place.querySelector("ol"), state = document.getElementById("state"), hold = document.getElementById("hold")
+  const held = [], most = 200
+  let source, last
+
+  function say(text, open) {
+    if (state.textContent !== text) state.textContent = text
+    state.classList.toggle("open", open)
+  }
+
+  function show(html) {
+    const made = document.createElement("template")
+    made.innerHTML = html
+    const row = made.content.firstElementChild
+    const about = row.dataset.about && document.getElementById("e" + row.dataset.about)
+    if (about) return about.querySelector(".verdict").replaceWith(row.querySelector(".verdict"))
+    if (row.dataset.about || document.getElementById(row.id)) return
+    localise(row)
+    row.classList.add("new")
+    list.prepend(row)
+    while (list.childElementCount > most) list.lastElementChild.remove()
+    place.querySelector(".empty").hidden = true
+  }
+
+  function open() {
+    const where = new URL(place.dataset.live, location.href)
+    if (last) where.searchParams.set("after", last)
+    source = new EventSource(where)
+    source.onopen = () => say(paused() ? "Paused" : "Live", !paused())
+    source.onerror = () => {
+      say("Connecting again", false)
+      if (source.readyState === EventSource.CLOSED) setTimeout(open, 5000)
+    }
+    source.onmessage = (told) => {
+      last = told.lastEventId
+      if (!paused()) return show(told.data)
+      held.push(told.data)
+      if (held.length > most) held.shift()
+      say(`Paused, ${held.length} new`, false)
+    }
+  }
+
+  const paused = () => hold.getAttribute("aria-pressed") === "true"
+  hold.addEventListener("click", () => {
+    hold.setAttribute("aria-pressed", String(!paused()))
+    say(paused() ? "Paused" : "Live", !paused())
+    if (!paused()) held.splice(0).forEach(show)
+  })
+  open()
+}
+
+localise(document)
+for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false
+for (const place of document.querySelectorAll("[data-live]")) follow(place)
