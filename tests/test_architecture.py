@@ -13,7 +13,19 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("errors", "events", "keys"),
-    ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site", "sheets"),
+    (
+        "settings",
+        "tokens",
+        "links",
+        "signals",
+        "verdict",
+        "signatures",
+        "formats",
+        "stores",
+        "privacy",
+        "site",
+        "sheets",
+    ),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),

@@ -1,11 +1,13 @@
 // What makes the pages better where scripts run: local times, and events as they come.
 "use strict"
 
-const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
+const near = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }
+const thisYear = new Intl.DateTimeFormat(undefined, near), otherYear = new Intl.DateTimeFormat(undefined, { ...near, year: "numeric" })
 
 function localise(part) {
   for (const time of part.querySelectorAll("time[datetime]:not([data-local])")) {
-    time.textContent = local.format(new Date(time.dateTime))
+    const at = new Date(time.dateTime)
+    time.textContent = (at.getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(at)
     time.dataset.local = ""
   }
 }
@@ -13,7 +15,6 @@ function localise(part) {
 function follow(place) {
   const list = place.querySelector("ol"), state = document.getElementById("state"), hold = document.getElementById("hold")
   const held = [], most = 200
-  let source, last
 
   function say(text, open) {
     if (state.textContent !== text) state.textContent = text
@@ -35,16 +36,13 @@ function follow(place) {
   }
 
   function open() {
-    const where = new URL(place.dataset.live, location.href)
-    if (last) where.searchParams.set("after", last)
-    source = new EventSource(where)
+    const source = new EventSource(place.dataset.live)
     source.onopen = () => say(paused() ? "Paused" : "Live", !paused())
     source.onerror = () => {
-      say("Connecting again", false)
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 5000)
+      const over = source.readyState === EventSource.CLOSED
+      say(over ? "Not connected: load this page again" : "Connecting again", false)
     }
     source.onmessage = (told) => {
-      last = told.lastEventId
       if (!paused()) return show(told.data)
       held.push(told.data)
       if (held.length > most) held.shift()
@@ -62,5 +60,6 @@ function follow(place) {
 }
 
 localise(document)
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" })
 for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false
 for (const place of document.querySelectorAll("[data-live]")) follow(place)

@@ -52,6 +52,7 @@ class Frame:
             "number": number,
             "percent": percent,
             "moment": moment,
+            "coded": coded,
             "ago": lambda when: ago(when, clock()),
         }
 
@@ -103,3 +104,9 @@ def ago(when: str | float, now: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def coded(text: str) -> Markup:
+    """Give a sentence with what stands in backticks as code."""
+    plain, code = Markup("{}"), Markup("<code>{}</code>")
+    return Markup("").join((code if index % 2 else plain).format(part) for index, part in enumerate(text.split("`")))
