@@ -12,6 +12,9 @@ from heardback.settings.table import TABLE, Row, Settings, value_at
 STARS = "***"
 PASSWORD = re.compile(r"((?<=://)[^@/:]*:(?=[^@/]*@)|[?&]password=)[^@/&]*")
 
+QUERY = re.compile(r"\?.*", re.DOTALL)
+"""Of a webhook: many receivers have their secret there."""
+
 
 def in_force(settings: Settings) -> Iterator[tuple[str, object]]:
     """Give the settings by name, secrets starred, a destination as the mapping of its own."""
@@ -35,6 +38,8 @@ def starred(value: object, row: Row) -> object:
     """Put stars in a secret's place."""
     if row.name == "database":
         return PASSWORD.sub(rf"\1{STARS}", str(value))
+    if row.name == "destinations.url":
+        return QUERY.sub(f"?{STARS}", str(value))
     if not row.secret:
         return value
     if isinstance(value, Mapping):
