@@ -17,7 +17,9 @@ from heardback.doors.answers import Problem
 from heardback.doors.dashboard.desk import Asked, Desk, root_of
 from heardback.doors.dashboard.destinations import Destinations
 from heardback.doors.dashboard.frame import Frame
+from heardback.doors.dashboard.letters import Letters
 from heardback.doors.dashboard.live import Live
+from heardback.doors.dashboard.overview import Overview
 from heardback.doors.dashboard.people import Persons
 from heardback.doors.dashboard.sessions import SignIn
 from heardback.doors.dashboard.settings import InForce
@@ -50,6 +52,8 @@ class DashboardDoor:
             return []
         return [
             *SignIn(self.desk, self.settings.api_token).routes(),
+            *Overview(self.desk, self.store).routes(),
+            *Letters(self.desk, self.store).routes(),
             *Live(self.desk, self.store, self.live).routes(),
             *Destinations(self.desk, self.store, self.settings.destinations).routes(),
             *Persons(self.desk, self.store, self.consents, self.settings.privacy.hash_key).routes(),

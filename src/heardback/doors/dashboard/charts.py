@@ -24,7 +24,7 @@ class Bar:
     """What a chart shows of one stretch of time."""
 
     name: str
-    """`14:00` or `Mon 3 Nov`."""
+    """`3 Nov 14:00` or `3 Nov`."""
     tick: str
     """What stands below it; nothing under most."""
     counts: Mapping[str, int]

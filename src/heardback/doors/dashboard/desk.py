@@ -14,11 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from heardback.doors.answers import Problem
 from heardback.doors.dashboard import forms
 from heardback.doors.dashboard.forms import Form
 from heardback.doors.dashboard.frame import HEADERS, Frame
-from heardback.errors import StoreError
+from heardback.doors.guard import problem_of, request_id_of
 from heardback.events import Clock
 from heardback.tokens.sessions import Session, Sessions
 
@@ -95,10 +94,10 @@ class Desk:
         hosts = {request.headers.get("host", "").lower(), urlsplit(self.base_url).netloc.lower()} - {""}
         return origin is None or urlsplit(origin).netloc.lower() in hosts
 
-    def shown(self, asked: Asked, name: str, status: int = 200, **values: object) -> Response:
+    def shown(self, asked: Asked, name: str, /, **values: object) -> Response:
         """Give a page, with what is to be said on it once."""
         note = self.seals.noted(asked.session, asked.request.cookies.get(NOTE, "")[:LONGEST_COOKIE])
-        page = self.frame.answer(name, self._of(asked.session) | {"note": note} | values, status)
+        page = self.frame.answer(name, self._of(asked.session) | {"note": note} | values)
         if note:
             self.set_cookie(page, NOTE, "", 0)
         return page
@@ -148,11 +147,9 @@ class Desk:
     async def _safely(self, page: Page, asked: Asked) -> Response:
         try:
             return await page(asked)
-        except Problem as problem:
+        except Exception as error:  # noqa: BLE001  whatever it is, who asked gets a page
+            problem = problem_of(error, request_id_of(asked.request))
             return self.problem(asked.session, problem.status, problem.title, problem.detail)
-        except StoreError:
-            detail = "Events are kept in memory meanwhile. Load this page again in a while."
-            return self.problem(asked.session, 503, "The store does not answer", detail)
 
 
 def root_of(base_url: str) -> str:
