@@ -1,19 +1,22 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-What operators do is in operators, who unsubscribed in suppressions, what people said of being tracked in consents, site
-events in site; what is asked of a body stands in bodies, problems and JSON answers in answers.
+Who comes in is in guard, what operators do in operators, who unsubscribed in suppressions, what people said of being
+tracked in consents, site events in site, events as they come in live, what is written of all this in openapi; what is
+asked of a body stands in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
 
 from heardback.consents import Consents
 from heardback.dispatcher import overview
@@ -22,6 +25,7 @@ from heardback.doors.answers import Problem, as_json, listed
 from heardback.doors.consents import Recipients
 from heardback.doors.guard import Guard
 from heardback.doors.live import LiveDoor
+from heardback.doors.openapi import OpenApi
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
 from heardback.doors.suppressions import Suppressions
@@ -30,7 +34,8 @@ from heardback.settings import Destination
 from heardback.stores import Store
 from heardback.tracker import Tracker
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+Instead = Callable[[Request, Exception], Awaitable[Response]]
+"""Answers a request that came to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class ApiDoor:
     site: SiteDoor
     consents: Consents
     live: LiveDoor
+    described: OpenApi
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -58,8 +64,18 @@ class ApiDoor:
             *Operators(self.store, self.configured).routes(self.guard),
             *Suppressions(self.store, self.consents).routes(self.guard),
             *Recipients(self.consents).routes(self.guard),
-            Route("/api/{path:path}", self.guard(self.nothing), methods=METHODS),
+            *self.described.routes(self.guard.showing),
         ]
+
+    def missing(self, others: Instead) -> Instead:
+        """Give what answers where no route does: of this door, to those who may know; elsewhere as `others` does."""
+        nothing = self.guard(partial(no_such, self.routes()))
+
+        async def missing(request: Request, error: Exception) -> Response:
+            path = request.scope["path"].removeprefix(request.scope["root_path"])
+            return await (nothing(request) if path.startswith("/api/") else others(request, error))
+
+        return missing
 
     async def rewrite(self, request: Request) -> Response:
         """Give the tracked copy of a letter (`message/rfc822`) or of an HTML document (JSON)."""
@@ -97,10 +113,6 @@ class ApiDoor:
         """List the destinations and how each is doing."""
         return as_json({"items": await overview(self.store, self.configured), "cursor": None})
 
-    async def nothing(self, request: Request) -> Response:
-        """Say that there is nothing here, to those who may know."""
-        raise Problem(404, "No such resource", f"nothing here takes {request.method}")
-
     async def _rewrite_letter(self, request: Request) -> Response:
         asked = bodies.letter_wanted(request.query_params)
         raw = await bodies.read(request, bodies.LARGEST_LETTER)
@@ -108,7 +120,24 @@ class ApiDoor:
         return Response(copy, media_type="message/rfc822", headers={"cache-control": "no-store"})
 
     async def _rewrite_html(self, request: Request) -> Response:
+        if request.query_params:
+            raise Problem(400, "Bad request", "of a document all is said in its JSON: the query has to be empty")
         asked = await bodies.page_wanted(request)
         page = await run_in_threadpool(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
         links = [asdict(link) for link in page.links]
         return as_json({"html": page.html, "headers": dict(page.headers), "links": links})
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    """Say that a resource of another door does not take this method."""
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
+
+
+async def no_such(routes: Sequence[Route], request: Request) -> Response:
+    """Say what there is not: the resource, or that it takes this method."""
+    found = [route for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    if not found:
+        raise Problem(404, "No such resource", "the resources are at /api/docs")
+    methods = ", ".join(sorted({method for route in found for method in route.methods or ()}))
+    raise Problem(405, "No such method", f"this resource takes {methods}", headers={"allow": methods})

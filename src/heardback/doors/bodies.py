@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 import orjson
@@ -57,7 +57,7 @@ class TokenWanted(Wanted, frozen=True, kw_only=True):
     kind: Literal["open", "click", "unsubscribe", "preferences", "site"]
     recipient: str = ""
     url: str | None = None
-    link: int | None = None
+    link: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def options_of(said: Mapping[str, Any]) -> Options:
         if "mode" in said:
             Modes.parse(said["mode"])
         if "sent_at" in said:
-            options["sent_at"] = int(seconds_of(str(said["sent_at"])))
+            options["sent_at"] = int(seconds_of(text_of(said["sent_at"])))
     except (ValueError, OverflowError) as error:
         raise Problem(400, "Bad request", str(error)) from None
     return options
@@ -200,6 +200,11 @@ def milliseconds(text: str) -> int:
         return int(seconds_of(text) * 1000) if text else 0
     except (ValueError, OverflowError) as error:
         raise Problem(400, "Bad request", str(error)) from None
+
+
+def text_of(moment: float | str) -> str:
+    """Write a time of a body, a number or a text, as one of a query would be."""
+    return moment if isinstance(moment, str) else f"{moment:f}"
 
 
 def limit_of(text: str) -> int:

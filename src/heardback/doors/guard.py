@@ -73,7 +73,12 @@ def request_id_of(request: Request) -> str:
 
 def stranger() -> Problem:
     """Make the problem of who brings nothing that opens."""
-    return Problem(401, "Who are you?", "send Authorization: Bearer and the api_token of the settings")
+    return Problem(
+        401,
+        "Who are you?",
+        "send Authorization: Bearer and the api_token of the settings",
+        headers={"www-authenticate": "Bearer"},
+    )
 
 
 def problem_of(error: Exception, request_id: str) -> Problem:

@@ -32,6 +32,8 @@ STREAMS_AT_MOST = 64
 BEGIN = b"retry: 2000\n\n"
 BEAT = b":\n\n"
 
+LATER = {"retry-after": "30"}
+
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +63,9 @@ class LiveDoor:
         wanted = bodies.live_wanted(request.query_params)
         last = request.headers.get("last-event-id") or request.query_params.get("after", "")
         if len(self.streams) >= STREAMS_AT_MOST:
-            raise Problem(503, "Too many are looking on", f"{STREAMS_AT_MOST} streams are open: close one")
+            raise Problem(
+                503, "Too many are looking on", f"{STREAMS_AT_MOST} streams are open: close one", headers=LATER
+            )
         tail = Tail(self.store, wanted, await self._position(last))
         # `x-accel-buffering` asks nginx to pass each event on as it comes.
         headers = {**HEADERS, "x-accel-buffering": "no"}

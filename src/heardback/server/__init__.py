@@ -14,6 +14,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -25,11 +26,12 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
-from heardback.doors.api import ApiDoor
+from heardback.doors.api import ApiDoor, refused
 from heardback.doors.dashboard import DashboardDoor
 from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
 from heardback.doors.live import LiveDoor
+from heardback.doors.openapi import OpenApi, document
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of
@@ -253,13 +255,15 @@ def application(
     live = LiveDoor(store, ending)
     people = DashboardDoor.of(settings, store, consents, live)
     guard = Guard(settings.api_token, people.is_in)
-    private = ApiDoor(guard, Tracker.of(settings), store, settings.destinations, site, consents, live)
+    described = OpenApi(document(settings.base_url, version("heardback")))
+    private = ApiDoor(guard, Tracker.of(settings), store, settings.destinations, site, consents, live, described)
     doors = (site, public, choices, private, people)
     routes: list[BaseRoute] = [route for door in doors for route in door.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 
-    app = Starlette(routes=routes, exception_handlers={404: public.missing})
+    missing = {404: private.missing(public.missing), 405: private.missing(refused)}
+    app = Starlette(routes=routes, exception_handlers=missing)
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
     return app, public
 
