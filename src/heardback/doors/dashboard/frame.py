@@ -98,11 +98,11 @@ def moment(when: str | float) -> Markup:
 
 
 def ago(when: str | float, now: float) -> str:
-    """Say how long ago, or ahead, a time is: `3 min`, `2 h`."""
+    """Say how long ago, or ahead, a time is: `3 min`, `2 h`, in whole ones."""
     seconds = abs(now - seconds_of(str(when)))
     for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds / size:.0f} {name}"
+            return f"{seconds // size:.0f} {name}"
     return f"{seconds:.0f} s"
 
 
