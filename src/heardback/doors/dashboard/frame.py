@@ -47,7 +47,11 @@ class Frame:
         version = hashlib.sha256(b"".join(self._assets.values())).hexdigest()[:12]
         self._templates = environment(places)
         self._templates.trim_blocks = self._templates.lstrip_blocks = True
-        self._templates.globals |= {"root": root, "asset": lambda name: f"{root}/assets/{name}?v={version}"}
+        self._templates.globals |= {
+            "root": root,
+            "api": f"{root.removesuffix('/dashboard')}/api",
+            "asset": lambda name: f"{root}/assets/{name}?v={version}",
+        }
         self._templates.filters |= {
             "number": number,
             "percent": percent,
