@@ -29,7 +29,7 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
-    ("live", "migration"),
+    ("live", "migration", "suppressions"),
     ("doors", "doors.relay"),
     ("server",),
     ("demo", "doctor"),

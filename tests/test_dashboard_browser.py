@@ -330,7 +330,7 @@ def test_a_suppression(browser: Browser, program: Program, tmp_path: Path) -> No
         assert program.api("GET", "/api/suppressions/added@example.org").status == 404
         looked.page.get_by_label(re.compile("CSV file")).set_input_files(tmp_path / "who.csv")
         looked.press("Import")
-        assert "rows were imported" in looked.page.get_by_role("status").inner_text()
+        assert "1 were added" in looked.page.get_by_role("status").inner_text()
         assert program.api("GET", "/api/suppressions/added@example.org").status == 200
 
 

@@ -6,15 +6,15 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"); of full width too."""
 GUARD = "'"
 
 
 def written(rows: Iterable[Sequence[object]]) -> str:
-    """Write rows, each with its line end."""
+    """Write rows, each with its line end; a number stays one."""
     text = io.StringIO()
-    csv.writer(text).writerows([guarded(str(cell)) for cell in row] for row in rows)
+    csv.writer(text).writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return text.getvalue()
 
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from heardback import sheets
+from heardback import sheets, suppressions
 from heardback.consents import Consents
-from heardback.dispatcher.report import iso
 from heardback.doors.answers import Problem
 from heardback.doors.dashboard.desk import Asked, Desk
 from heardback.doors.dashboard.forms import LARGEST_FILE
 from heardback.doors.dashboard.frame import HEADERS
 from heardback.doors.dashboard.people import address_of
-from heardback.events import seconds_of
 from heardback.stores import People, Suppression
 
 PAGE = 50
-EXPORTED_AT_ONCE = 1_000
-COLUMNS = ("recipient", "list", "since", "message_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +50,8 @@ class Suppressed:
     async def add(self, asked: Asked) -> Response:
         """Put a recipient among them; who is there keeps the first date."""
         new = Suppression(address_of(asked), asked.form["list"], int(self.desk.clock() * 1000))
-        there = await self.consents.suppressed(new.recipient, new.list)
-        if there is None:
-            await self.people.suppress(new)
-        said = "is suppressed" if there is None else "was there already"
+        added = await suppressions.take_in(self.people, self.consents, [new])
+        said = "is suppressed" if added else "was there already"
         return self.desk.went(asked, "/suppressions", f"{new.recipient} {said}.")
 
     async def remove(self, asked: Asked) -> Response:
@@ -75,13 +69,12 @@ class Suppressed:
     async def take_in(self, asked: Asked) -> Response:
         """Add those of a CSV file, all or, where anything in it is wrong, none."""
         try:
-            wanted = suppressions_of(asked.form.files.get("file", b""), self.desk.clock())
+            wanted = suppressions.read(asked.form.files.get("file", b""), self.desk.clock())
         except ValueError as error:
             raise Problem(400, "Nothing was imported", f"In this file, {error}.") from None
-        for each in wanted:
-            if await self.consents.suppressed(each.recipient, each.list) is None:
-                await self.people.suppress(each)
-        return self.desk.went(asked, "/suppressions", f"{len(wanted):,} rows were imported.")
+        added = await suppressions.take_in(self.people, self.consents, wanted)
+        note = f"{added:,} were added; {len(wanted) - added:,} were there already."
+        return self.desk.went(asked, "/suppressions", note)
 
     async def _shown(self, asked: Asked, address: str, after: tuple[str, str]) -> Response:
         found = await self._found(address, after)
@@ -98,34 +91,6 @@ class Suppressed:
         return [first, *begins] if first else begins
 
     async def _exported(self) -> AsyncIterator[str]:
-        yield sheets.written([COLUMNS])
-        after = ("", "")
-        while page := await self.people.suppressions(None, EXPORTED_AT_ONCE, after):
-            yield sheets.written((each.recipient, each.list, iso(each.since / 1000), each.message_id) for each in page)
-            after = (page[-1].recipient, page[-1].list)
-
-
-def suppressions_of(file: bytes, now: float) -> list[Suppression]:
-    """Read a CSV file. Raises ValueError, saying where and what."""
-    try:
-        text = file.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start} is not UTF-8") from None
-    return [suppression_of(line, cells, now) for line, cells in sheets.read(text, ["recipient"])]
-
-
-def suppression_of(line: int, cells: Mapping[str, str], now: float) -> Suppression:
-    """Read a row: an address, or the keyed hash of somebody who was forgotten. Raises ValueError."""
-    recipient, since = cells["recipient"], cells.get("since", "")
-    if "@" not in recipient and not is_hash(recipient):
-        raise ValueError(f"line {line} has no address")
-    try:
-        at = seconds_of(since) if since else now
-    except ValueError as error:
-        raise ValueError(f"line {line}: {error}") from None
-    return Suppression(recipient, cells.get("list", ""), int(at * 1000), cells.get("message_id", ""))
-
-
-def is_hash(text: str) -> bool:
-    """Say whether a text is a keyed hash as suppressions have it."""
-    return len(text) == 32 and not set(text) - set("0123456789abcdef")
+        yield sheets.written([suppressions.COLUMNS])
+        async for page in suppressions.pages(self.people):
+            yield sheets.written(map(suppressions.row, page))
