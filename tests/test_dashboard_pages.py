@@ -73,6 +73,86 @@ def told(tmp_path: Path, answer: Callable[[Got], Answers | int], story: Callable
     return asyncio.run(run())
 
 
+# Overview and letters
+
+
+@pytest.fixture(scope="module")
+def campaign(program: Program) -> Program:
+    """Let the letters of a campaign be read: two people open them, one through a scanner too, and one of them clicks."""
+    tracker = Tracker(program.base_url, [KEY])
+    scanner = {"User-Agent": "python-requests/2.32"}
+    target = "https://shop.example.com/<coats>?a=1&b=2"
+    for message_id, recipient, agents in (("<c1@x>", "ada@x", [BROWSER, scanner]), ("<c2@x>", "bob@x", [BROWSER])):
+        said = {"message_id": message_id, "additional": {"campaign": "spring & <co>"}}
+        for agent in agents:
+            program.ask("GET", tracker.open_url(recipient, **said), headers=agent)
+    program.ask("GET", tracker.click_url(target, "bob@x", link=3, **said), headers=BROWSER)
+    wait_until(lambda: len(program.events(message_id="<c2@x>", verdict="human")) == 2, "verdicts")
+    return program
+
+
+@pytest.mark.parametrize("span", ["24h", "7d", "30d", "", "x"])
+def test_the_overview(campaign: Program, visitor: Visitor, span: str) -> None:
+    """What happened is in it, over each of the times; the newest bar is the first row of the table."""
+    page = visitor.get(f"?span={span}")
+    label = {"7d": "7 days", "30d": "30 days"}.get(span, "24 hours")
+    assert re.findall(r'<a [^>]*aria-current="true">([^<]+)</a>', page.body.decode()) == [label]
+    opens, raw = re.findall(r"Opened ([\d,]+) recipients, ([\d,]+) opens", text(page))[0]
+    assert 2 <= int(opens.replace(",", "")) <= int(raw.replace(",", ""))
+    assert page.body.count(b'<svg viewBox="0 0 400 180" role="img"') == 3
+
+
+def test_letters_and_campaigns(campaign: Program, visitor: Visitor) -> None:
+    """Each with its figures, and a link to look at it closely."""
+    letters, campaigns = text(visitor.get("/letters")), text(visitor.get("/campaigns"))
+    assert re.search(r"<c2@x> 1 1 1 1 100\.0 % 0 0 0 events", letters)
+    assert re.search(r"<c1@x> 1 1 0 0 0\.0 % 0 0 1 events", letters)
+    assert re.search(r"spring & <co> 2 2 1 1 50\.0 % 0 0 1 events", campaigns)
+    assert 'href="/dashboard/letter?id=%3Cc1%40x%3E"' in visitor.get("/letters").body.decode()
+    assert 'href="/dashboard/campaign?name=spring%20%26%20%3Cco%3E"' in visitor.get("/campaigns").body.decode()
+
+
+def test_a_letter_and_a_campaign_closely(campaign: Program, visitor: Visitor) -> None:
+    """Figures by who made them, links, and of a letter the events."""
+    letter = visitor.get("/letter?id=%3Cc1%40x%3E&span=7d")
+    said = text(letter)
+    assert "Opens 1 1 unique 0 0 unique 1 1 unique 0 0 unique 2 1 unique" in said and "Nobody has clicked yet" in said
+    assert said.count("ada@x") >= 2 and "http library" in said
+    whole = visitor.get("/campaign?name=spring%20%26%20%3Cco%3E")
+    assert "https://shop.example.com/<coats>?a=1&b=2 1 1 0" in text(whole) and b"<coats>" not in whole.body
+    assert "Time line" not in text(whole)
+
+
+@pytest.mark.parametrize("path", ["/letter?id=%3Cnone%40x%3E", "/letter", "/campaign?name=none", "/campaign"])
+def test_there_is_no_other_letter(visitor: Visitor, path: str) -> None:
+    """404, and what was looked for."""
+    answer = visitor.get(path)
+    assert (answer.status, "No such" in text(answer)) == (404, True)
+
+
+def test_pages_of_letters_and_of_events(tmp_path: Path) -> None:
+    """Fifty on a page, and a link to the earlier ones; with no letter at all it is said what would be there."""
+    with Program(tmp_path) as program:
+        visitor = Visitor(program)
+        visitor.sign_in()
+        assert "No letter was opened" in text(visitor.get("/letters"))
+        assert "No letter in the last 7 days carried" in text(visitor.get("/campaigns?span=7d")).replace("  ", " ")
+        tracker = Tracker(program.base_url, [KEY])
+        for number in range(51):
+            program.ask("GET", tracker.open_url("jane@x", message_id=f"<{number}@x>"), headers=BROWSER)
+            program.ask("GET", tracker.open_url(f"r{number}@x", message_id="<50@x>"), headers=BROWSER)
+        for path, each in (
+            ("/letters", r"letter\?id=%3C(\d+)%40x%3E\">"),
+            ("/letter?id=%3C50%40x%3E", r'<li id="e([^"]+)"'),
+        ):
+            page = visitor.get(path).body.decode()
+            [earlier] = re.findall(r'href="/dashboard([^"]+before=[^"#]+)', page)
+            rest = visitor.get(earlier.replace("&amp;", "&")).body.decode()
+            shown, more = re.findall(each, page), re.findall(each, rest)
+            assert (len(shown), len(set(shown + more))) == (50, len(shown + more))
+            assert len(more) == (1 if path == "/letters" else 2) and "Earlier" not in rest
+
+
 # Destinations
 
 

@@ -6,7 +6,7 @@ A campaign is what letters carry as `additional.campaign`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -51,12 +51,12 @@ class Letters:
     async def letter(self, asked: Asked) -> Response:
         """Show a letter closely, with its events."""
         message_id = asked.request.query_params.get("id", "")
+        wanted = Filter(message_id=message_id, before=number_of(asked, "before"), limit=PAGE)
+        found = await self.store.find(wanted) if message_id else []
         whole = await self.store.counts(Wanted(by="link", message_id=message_id, limit=LINKS))
-        lately = await self._lately(asked, Wanted(message_id=message_id))
-        before = number_of(asked, "before")
-        found = await self.store.find(Filter(message_id=message_id, before=before, limit=PAGE)) if message_id else []
-        if not found and not whole.total.kinds:
+        if not message_id or not (found or whole.total.kinds):
             raise Problem(404, "No such letter", "There is no event of a letter with this Message-ID.")
+        lately = await self._lately(asked, Wanted(message_id=message_id))
         return self._close(asked, "letter", message_id, whole, lately, found)
 
     async def campaign(self, asked: Asked) -> Response:
@@ -81,8 +81,7 @@ class Letters:
     async def _lately(self, asked: Asked, wanted: Wanted) -> Activity:
         now = self.desk.clock()
         span = chosen(asked.request.query_params.get("span", ""), "30d")
-        hours = Wanted("hour", span.since(now), message_id=wanted.message_id, additional=wanted.additional)
-        counts = await self.store.counts(hours)
+        counts = await self.store.counts(replace(wanted, by="hour", since=span.since(now)))
         return activity(span, stretches(span, counts.items, now), counts.total)
 
     def _close(
