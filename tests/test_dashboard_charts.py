@@ -153,7 +153,7 @@ def test_activity() -> None:
 
 def test_values_for_people() -> None:
     """Shares, times, how long ago, and code in a sentence, whatever stands in it."""
-    assert (percent(1, 3), percent(0, 0)) == ("33.3 %", "-")
+    assert (percent(1, 3), percent(0, 0)) == ("33.3 %", "\u2013")
     assert moment(NOW) == (
         '<time datetime="2026-11-22T07:10:45Z" title="2026-11-22 07:10:45 UTC">2026-11-22 07:10:45</time>'
     )

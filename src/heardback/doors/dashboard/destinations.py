@@ -14,15 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from heardback.dispatcher import operations, overview
-from heardback.dispatcher.report import refusals
+from heardback.dispatcher.report import Refusal, refusals
 from heardback.doors import bodies
 from heardback.doors.answers import Problem
 from heardback.doors.dashboard.desk import Asked, Desk
+from heardback.doors.dashboard.elements import Row, row
 from heardback.doors.dashboard.paces import Paces
 from heardback.doors.operators import event_id_of
 from heardback.formats import native
 from heardback.settings import Destination
-from heardback.stores import Store
+from heardback.stores import DeadLetter, Store, Stored
 
 PAGE = 50
 
@@ -73,7 +74,7 @@ class Destinations:
             passed_over=cursor.passed_over if cursor else 0,
             events=destination.events,
             verdicts=destination.verdicts,
-            refusals=[(each.dead, indented(native.latest(each.record)) if each.record else "") for each in found],
+            refused=[refused(each) for each in found],
             next=str(found[-1].dead.event_id) if len(found) == PAGE else "",
         )
 
@@ -131,6 +132,10 @@ class Destinations:
         return self.desk.went(asked, f"/destinations/{asked.request.path_params['name']}", note)
 
 
-def indented(body: bytes) -> str:
-    """Write JSON for people to read."""
-    return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
+def refused(refusal: Refusal) -> tuple[DeadLetter, Row | None, str]:
+    """Show a dead letter: it, its event, and that as JSON for people to read; nothing of one that was erased."""
+    record = refusal.record
+    if record is None:
+        return refusal.dead, None, ""
+    element = orjson.loads(native.latest(record))
+    return refusal.dead, row(Stored(0, record)), orjson.dumps(element, option=orjson.OPT_INDENT_2).decode()

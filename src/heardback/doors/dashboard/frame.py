@@ -90,8 +90,8 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """Write a share for people; `-` where there is nothing to share."""
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    """Write a share for people; a dash where there is nothing to share."""
+    return f"{100 * part / whole:.1f} %" if whole else "\u2013"
 
 
 def moment(when: str | float) -> Markup:
