@@ -81,7 +81,7 @@ def test_it_is_a_document_of_openapi() -> None:
 
 
 def test_it_names_every_route_and_no_other(tmp_path: Path) -> None:
-    """What the server routes under /api is what the document has, method by method."""
+    """What the server routes under /api, and /metrics, is what the document has, method by method."""
 
     async def routed() -> set[tuple[str, str]]:
         settings = Settings(keys=(KEY,), api_token=API_TOKEN)
@@ -91,7 +91,7 @@ def test_it_names_every_route_and_no_other(tmp_path: Path) -> None:
         doors = (journal, Consents(store, ""), Observer(None), metrics, asyncio.Event())
         app, _ = server.application(settings, store, *doors)
         await store.close()
-        routes = [route for route in app.routes if isinstance(route, Route) and route.path.startswith("/api")]
+        routes = [route for route in app.routes if isinstance(route, Route) and route.path.startswith(("/api", "/metrics"))]
         return {(method, route.path.replace(":path", "")) for route in routes for method in route.methods or ()}
 
     said = {(operation.method, operation.path) for operation in OPERATIONS.values()}
