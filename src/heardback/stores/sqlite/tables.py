@@ -43,7 +43,7 @@ class Tables:
 
     async def numbers(self, keys: Sequence[int]) -> Mapping[int, int]:
         """Give the numbers of those series that there are, by their keys."""
-        return {key: number for key, number in await self._fetch("numbers", json.dumps(keys))}
+        return dict(map(tuple, await self._fetch("numbers", json.dumps(keys))))
 
     async def histories(self, places: Sequence[Place]) -> Mapping[Place, bytes]:
         """Give those histories that there are."""
