@@ -17,9 +17,10 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
+    ("live", "migration"),
     ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
@@ -45,6 +46,7 @@ THIRD_PARTY = {
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},
     "django": {"django"},
+    "rich": {"cli"},
 }
 """The rooms where each library stands, so that it can be replaced in one place."""
 

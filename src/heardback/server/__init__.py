@@ -14,6 +14,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -25,8 +26,11 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
-from heardback.doors.api import ApiDoor
+from heardback.doors.api import ApiDoor, refused
+from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
+from heardback.doors.live import LiveDoor
+from heardback.doors.openapi import OpenApi, document
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of
@@ -110,7 +114,7 @@ async def serve(
         journal = Journal(store, settings.server.memory_events, committed)
         consents = consents_of(settings, store, journal)
         await consents.look()
-        app, public = application(settings, store, journal, consents, observer)
+        app, public = application(settings, store, journal, consents, observer, ending)
         door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
@@ -225,7 +229,12 @@ def pages_of(settings: Settings) -> Pages:
 
 
 def application(
-    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
+    settings: Settings,
+    store: Store,
+    journal: Journal,
+    consents: Consents,
+    observer: Observer,
+    ending: asyncio.Event,
 ) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
@@ -242,12 +251,15 @@ def application(
         click_id_hosts=settings.tracking.click_id_hosts,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits)
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents)
+    guard, live = Guard(settings.api_token), LiveDoor(store, ending)
+    described = OpenApi(document(settings.base_url, version("heardback")))
+    private = ApiDoor(guard, Tracker.of(settings), store, settings.destinations, site, consents, live, described)
     routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 
-    app = Starlette(routes=routes, exception_handlers={404: public.missing})
+    missing = {404: private.missing(public.missing), 405: private.missing(refused)}
+    app = Starlette(routes=routes, exception_handlers=missing)
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
     return app, public
 

@@ -38,9 +38,10 @@ from heardback.stores.sqlite import erasure, rows, transactions
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.sqlite.tables import Tables
 from heardback.stores.stats import DAY_MS, Counts, Wanted
+from heardback.stores.tables import NO_BOUND, text
 
 AT_ONCE = 100
 """How many are asked for in one statement: SQLite takes long lists of values slowly, and has a bound on them."""
@@ -90,6 +91,11 @@ class SQLiteStore:
         if records:
             await self._writer.transact(lambda connection: append(connection, records))
 
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""
+        if records:
+            await self._writer.transact(lambda connection: append(connection, records, pressing=False))
+
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Delete the next events that were recorded before a time, if they are settled and no dead letters."""
         values = {"before": rows.first_id(before), "settled": settled, "limit": limit}
@@ -103,7 +109,7 @@ class SQLiteStore:
 
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
         """Give the events behind a position, oldest first."""
-        values = {"after": after, "limit": limit, "max_bytes": max_bytes or rows.NO_BOUND}
+        values = {"after": after, "limit": limit, "max_bytes": max_bytes or NO_BOUND}
         return [rows.stored(row) for row in await self._reader.fetch(QUERIES["read_events"], values)]
 
     async def find(self, wanted: Filter) -> list[Stored]:
@@ -227,7 +233,7 @@ class SQLiteStore:
         async def work(connection: aiosqlite.Connection) -> Counts:
             await connection.execute("BEGIN")
             try:
-                return await counting.counts(Tables(connection), wanted)
+                return await counting.counts(Ledger(connection), wanted)
             finally:
                 await connection.rollback()
 
@@ -236,7 +242,7 @@ class SQLiteStore:
     async def expire_counts(self, before: int, limit: int) -> int:
         """Delete what counts are kept by that holds nothing from a day on; give how many things."""
         day = before // DAY_MS
-        return await self._writer.write(lambda connection: Tables(connection).expire(day, limit))
+        return await self._writer.write(lambda connection: Ledger(connection).expire(day, limit))
 
     async def shrink(self, limit: int) -> bool:
         """Give free pages of the file back to the disk, and at the end what the write-ahead log takes."""
@@ -251,7 +257,7 @@ class SQLiteStore:
 
     async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
         """Give the suppression of a recipient in a list, if there is one."""
-        key = rows.text(recipient), rows.text(list_name)
+        key = text(recipient), text(list_name)
         found = await self._reader.fetch(QUERIES["suppression"], key)
         return Suppression(*found[0]) if found else None
 
@@ -259,9 +265,9 @@ class SQLiteStore:
         self, list_name: str | None = None, limit: int = 100, after: tuple[str, str] = ("", "")
     ) -> list[Suppression]:
         """Give the suppressions of a list, or all, by recipient and list."""
-        recipient, after_list = map(rows.text, after)
+        recipient, after_list = map(text, after)
         values = {"recipient": recipient, "after_list": after_list, "limit": limit}
-        values |= {"list": None if list_name is None else rows.text(list_name)}
+        values |= {"list": None if list_name is None else text(list_name)}
         return [Suppression(*row) for row in await self._reader.fetch(QUERIES["suppressions"], values)]
 
     async def suppress(self, suppression: Suppression) -> Suppression:
@@ -270,7 +276,7 @@ class SQLiteStore:
 
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
-        key = rows.text(recipient), rows.text(list_name)
+        key = text(recipient), text(list_name)
         return await self._writer.write(lambda connection: transactions.changed(connection, "release", key)) > 0
 
     async def person(self, person: str) -> Person | None:
