@@ -16,7 +16,7 @@ FLOORS = (
     ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
-    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
+    ("tracker", "journal", "dispatcher", "judge", "tally", "consents", "retention", "supervisor"),
     ("live", "migration"),
     ("doors", "doors.relay"),
     ("server",),
