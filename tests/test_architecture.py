@@ -12,11 +12,11 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "heardback"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
-    ("errors", "events", "keys"),
+    ("errors", "events", "keys", "logs"),
     ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
-    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
+    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor", "counters"),
     ("live", "migration"),
     ("doors", "doors.relay"),
     ("server",),
@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "idna": {"links"},
     "crawleruseragents": {"signals"},
     "jsonschema": {"site"},
+    "prometheus_client": {"doors"},
     "aiosmtpd": {"doors.relay"},
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},
