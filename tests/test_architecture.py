@@ -13,11 +13,14 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
     ("errors", "events", "keys", "logs"),
-    ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
+    (
+        *("settings", "tokens", "links", "signals", "verdict", "signatures"),
+        *("formats", "stores", "privacy", "site", "sheets"),
+    ),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor", "counters"),
-    ("live", "migration"),
+    ("live", "migration", "suppressions"),
     ("doors", "doors.relay"),
     ("server",),
     ("demo", "doctor"),
