@@ -22,11 +22,14 @@ import aiosqlite
 from heardback.events import Record
 from heardback.stores import Batch, DeadLetter, Person, Suppression
 from heardback.stores.jetstream.messages import Burial, Entry, Erased, Piece, Place, Verdicts, decoded
-from heardback.stores.sqlite import SQLiteStore, rows
+from heardback.stores.sqlite import SQLiteStore, rows, transactions
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, Parameters, for_writing, in_thread
+from heardback.stores.sqlite.erasure import subtract
 from heardback.stores.sqlite.file import begin_anew
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES as TABLES
+from heardback.stores.stats import DAY_MS
 from heardback.stores.tables import NO_BOUND, named_queries
 
 BUSY_S = 5.0
@@ -108,6 +111,15 @@ class Projection:
         fresh = await self._connection.write(work)
         if any(entry.kind == "erased" and decoded(entry.payload, Erased).secure for entry in fresh):
             await self.store.scrub()
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts; give how many those were."""
+        return await self._connection.write(lambda connection: transactions.tally(connection, upto, limit))
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+        day = before // DAY_MS
+        return await self._connection.write(lambda connection: Ledger(connection).expire(day, limit))
 
     async def rehearse(self, records: Sequence[Record], *, pressing: bool) -> tuple[list[Record], list[Suppression]]:
         """Give those of the records that would be appended, and the suppressions that would stand with them."""
@@ -235,6 +247,7 @@ async def take_erased(connection: aiosqlite.Connection, entries: Sequence[Entry]
         erased = decoded(entry.payload, Erased)
         events = [(position, event_id.bytes) for position, event_id in erased.events]
         if erased.secure:
+            await subtract(connection, [event_id for _, event_id in events])
             await connection.executemany(TABLES["blank_event"], events)
             await connection.execute(TABLES["renew_suppressions_index"])
         await connection.executemany(TABLES["delete_event"], events)

@@ -26,10 +26,13 @@ from heardback.stores import (
     Stored,
     Suppression,
     Vicinity,
+    counting,
 )
 from heardback.stores.postgres import erasure, rows, schema
 from heardback.stores.postgres.connection import Connections, Server
+from heardback.stores.postgres.ledger import Ledger
 from heardback.stores.postgres.schema import QUERIES
+from heardback.stores.stats import DAY_MS, Counts, Wanted
 from heardback.stores.tables import NO_BOUND, first_id
 
 READERS = 4
@@ -134,6 +137,33 @@ class PostgresStore:
         values = first_id(before), settled, after or rows.NOBODY, limit
         [[deleted, last]] = await self._others.fetch(QUERIES["expire"], *values)
         return Expired(deleted, last)
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts, each once; give how many those were."""
+
+        async def work(connection: asyncpg.Connection) -> int:
+            async with connection.transaction():
+                return await counting.tally(Ledger(connection), upto, limit)
+
+        return await self._others.use(work)
+
+    async def counts(self, wanted: Wanted) -> Counts:
+        """Give counts of events, exact at this moment."""
+
+        async def work(connection: asyncpg.Connection) -> Counts:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return await counting.counts(Ledger(connection, alone=False), wanted)
+
+        return await self._others.use(work)
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+
+        async def work(connection: asyncpg.Connection) -> int:
+            async with connection.transaction():
+                return await Ledger(connection).expire(before // DAY_MS, limit)
+
+        return await self._others.use(work)
 
     async def shrink(self, limit: int) -> bool:
         """Drop a week in which no event is left; what is deleted in others is used again for what comes."""

@@ -38,8 +38,8 @@ from heardback.stores.sqlite import erasure, rows, transactions
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.sqlite.tables import Tables
 from heardback.stores.stats import DAY_MS, Counts, Wanted
 from heardback.stores.tables import NO_BOUND, text
 
@@ -233,7 +233,7 @@ class SQLiteStore:
         async def work(connection: aiosqlite.Connection) -> Counts:
             await connection.execute("BEGIN")
             try:
-                return await counting.counts(Tables(connection), wanted)
+                return await counting.counts(Ledger(connection), wanted)
             finally:
                 await connection.rollback()
 
@@ -242,7 +242,7 @@ class SQLiteStore:
     async def expire_counts(self, before: int, limit: int) -> int:
         """Delete what counts are kept by that holds nothing from a day on; give how many things."""
         day = before // DAY_MS
-        return await self._writer.write(lambda connection: Tables(connection).expire(day, limit))
+        return await self._writer.write(lambda connection: Ledger(connection).expire(day, limit))
 
     async def shrink(self, limit: int) -> bool:
         """Give free pages of the file back to the disk, and at the end what the write-ahead log takes."""

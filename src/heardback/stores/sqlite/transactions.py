@@ -16,8 +16,8 @@ from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression, co
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import in_thread
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.sqlite.tables import Tables
 from heardback.stores.tables import Row, about_of
 
 
@@ -36,7 +36,7 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
 async def tally(connection: aiosqlite.Connection, upto: int, limit: int) -> int:
     """Take the next events up to a position into the counts; no two may take the same."""
     await connection.execute("BEGIN IMMEDIATE")
-    return await counting.tally(Tables(connection), upto, limit)
+    return await counting.tally(Ledger(connection), upto, limit)
 
 
 async def expire(connection: aiosqlite.Connection, places: Sequence[Row]) -> None:
