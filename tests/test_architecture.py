@@ -19,7 +19,7 @@ FLOORS = (
     ),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
-    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor", "counters"),
+    ("tracker", "journal", "dispatcher", "judge", "tally", "consents", "retention", "supervisor", "counters"),
     ("live", "migration", "suppressions"),
     ("doors", "doors.relay"),
     ("server",),

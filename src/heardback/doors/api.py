@@ -1,8 +1,8 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
 Who comes in is in guard, what operators do in operators, who unsubscribed in suppressions, what people said of being
-tracked in consents, site events in site, events as they come in live, what is written of all this in openapi; what is
-asked of a body stands in bodies, problems and JSON answers in answers.
+tracked in consents, site events in site, counts in stats, events as they come in live, what is written of all this in
+openapi; what is asked of a body stands in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from heardback.doors.metrics import Metrics
 from heardback.doors.openapi import OpenApi
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
+from heardback.doors.stats import Stats
 from heardback.doors.suppressions import Suppressions
 from heardback.formats import native
 from heardback.settings import Destination
@@ -63,6 +64,7 @@ class ApiDoor:
             *self.live.routes(self.guard.showing),
             Route("/api/events/{event_id}", self.guard(self.event), methods=["GET"]),
             Route("/api/destinations", self.guard(self.destinations), methods=["GET"]),
+            *Stats(self.store).routes(self.guard),
             *Operators(self.store, self.configured).routes(self.guard),
             *Suppressions(self.store, self.consents).routes(self.guard),
             *Recipients(self.consents).routes(self.guard),

@@ -53,6 +53,7 @@ from heardback.signals import Observer
 from heardback.signals.networks import Networks
 from heardback.stores import Store
 from heardback.supervisor import SIGNALS, Supervisor
+from heardback.tally import Tally
 from heardback.tokens import Keyring
 from heardback.tracker import Tracker
 
@@ -144,6 +145,7 @@ async def serve(
             judging = tasks.create_task(judge.run())
             delivering = tasks.create_task(dispatcher.run())
             deleting = tasks.create_task(retention_of(settings, store).run())
+            counting = tasks.create_task(Tally(store, JUDGES[0], settings.privacy.retention_days).run())
             learning = tasks.create_task(consents.run())
             posting = tasks.create_task(metrics.run())
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
@@ -156,6 +158,7 @@ async def serve(
             judging.cancel()
             delivering.cancel()
             deleting.cancel()
+            counting.cancel()
             learning.cancel()
             posting.cancel()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from heardback.events import Record
 from heardback.stores import Stored, tallies
@@ -30,8 +30,8 @@ NEWEST = 2**63 - 1
 class Ledger(Protocol):
     """What an engine keeps counts in."""
 
-    async def state(self) -> tuple[int, int]:
-        """Give the position up to which events are counted, and the number for the next new series."""
+    async def state(self) -> State:
+        """Give how far events are counted."""
 
     async def page(self, after: int, upto: int, limit: int) -> list[Stored]:
         """Give events behind a position, up to another."""
@@ -61,6 +61,26 @@ class Ledger(Protocol):
         """Give series, first hour, kind and how many, by spans of so many hours; 0 is one span."""
 
 
+class State(NamedTuple):
+    """How far events are counted."""
+
+    position: int
+    next: int
+    """The number for the next new series."""
+    changes: int
+    """How often counts were changed: what was planned before another change is worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written of some events, if counts are as they were."""
+
+    state: State
+    rows: Rows
+    count: int
+    """Of the events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """What is written."""
@@ -77,13 +97,23 @@ class Rows:
     """Series, hour, kind, and how much is added."""
 
 
-async def tally(ledger: Ledger, upto: int, limit: int) -> int:
-    """Take the next events up to a position into the counts; give how many those were."""
-    position, first = await ledger.state()
-    page = await ledger.page(position, upto, limit)
-    if page:
-        await ledger.write(rows(await planned(ledger, page, first)))
-    return len(page)
+async def tally(ledger: Ledger, upto: int, limit: int, made: Plan | None = None) -> int:
+    """Take the next events up to a position into the counts; give how many those were.
+
+    A plan that was made before, so that nobody has to wait for it, is as good as another if nothing has changed.
+    """
+    if made is None or made.state != await ledger.state():
+        made = await plan(ledger, upto, limit)
+    if made.count:
+        await ledger.write(made.rows)
+    return made.count
+
+
+async def plan(ledger: Ledger, upto: int, limit: int) -> Plan:
+    """Plan to take the next events up to a position into the counts."""
+    state = await ledger.state()
+    page = await ledger.page(state.position, upto, limit)
+    return Plan(state, rows(await planned(ledger, page, state.next)), len(page))
 
 
 async def planned(ledger: Ledger, page: Sequence[Stored], first: int) -> Changes:
@@ -91,10 +121,11 @@ async def planned(ledger: Ledger, page: Sequence[Stored], first: int) -> Changes
     found = [each for each in map(tallies.read, page) if each]
     acts = [each for each in found if isinstance(each, Act)]
     named = ancestry(path for each in acts for path in each.paths)
-    known = await ledger.numbers([key(path) for path in {*named, *(each.letter for each in found)}])
-    changes = tallies.numbered(acts, known, page[-1].position if page else 0, first)
-    histories = await ledger.histories(tallies.places(changes, found, known))
-    tallies.change(changes, found, histories)
+    keys = {path: key(path) for path in (*named, *(each.letter for each in found))}
+    numbers = await ledger.numbers(list(keys.values()))
+    known = {path: numbers[each] for path, each in keys.items() if each in numbers}
+    changes = tallies.numbered(named, known, page[-1].position if page else 0, first)
+    tallies.change(changes, found, await ledger.histories(tallies.places(changes.numbers, found)))
     return changes
 
 
@@ -123,7 +154,7 @@ async def subtract(ledger: Ledger, events: Iterable[Record]) -> None:
 
     Series in which nothing is left go, with what they are called.
     """
-    position, first = await ledger.state()
+    state = await ledger.state()
     theirs = [(key(tallies.letter_of(each.message_id)), each) for each in events]
     numbers = await ledger.numbers([letter for letter, _ in theirs])
     places: dict[Place, None] = {}
@@ -136,15 +167,17 @@ async def subtract(ledger: Ledger, events: Iterable[Record]) -> None:
     for history in known.values():
         gone.subtract(tallies.cells(tallies.unpacked(history)))
     emptied = [(*place, 0, b"") for place in known]
-    await ledger.write(Rows(position, first, [], [], emptied, [(*cell, events) for cell, events in gone.items()]))
+    await ledger.write(
+        Rows(state.position, state.next, [], [], emptied, [(*cell, events) for cell, events in gone.items()])
+    )
     await ledger.erase(sorted({series for series, _, _ in gone}))
 
 
 async def counts(ledger: Ledger, wanted: Wanted) -> Counts:
     """Give counts: those of the ledger, and what the newest events add to them."""
-    position, first = await ledger.state()
-    page = await ledger.page(position, NEWEST, TAIL_AT_MOST)
-    sums = Sums(ledger, await planned(ledger, page, first), hours_of(wanted))
+    state = await ledger.state()
+    page = await ledger.page(state.position, NEWEST, TAIL_AT_MOST)
+    sums = Sums(ledger, await planned(ledger, page, state.next), hours_of(wanted))
     scope = scope_of(wanted)
     [total] = await sums.of(scope, 0) or [Counted()]
     behind = await ledger.waiting(page[-1].position) if len(page) == TAIL_AT_MOST else 0

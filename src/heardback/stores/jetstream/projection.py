@@ -27,9 +27,7 @@ from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import Connection, Parameters, for_writing, in_thread
 from heardback.stores.sqlite.erasure import subtract
 from heardback.stores.sqlite.file import begin_anew
-from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES as TABLES
-from heardback.stores.stats import DAY_MS
 from heardback.stores.tables import NO_BOUND, named_queries
 
 BUSY_S = 5.0
@@ -118,8 +116,7 @@ class Projection:
 
     async def expire_counts(self, before: int, limit: int) -> int:
         """Delete what counts are kept by that holds nothing from a day on; give how many things."""
-        day = before // DAY_MS
-        return await self._connection.write(lambda connection: Ledger(connection).expire(day, limit))
+        return await self._connection.write(lambda connection: transactions.expire_counts(connection, before, limit))
 
     async def rehearse(self, records: Sequence[Record], *, pressing: bool) -> tuple[list[Record], list[Suppression]]:
         """Give those of the records that would be appended, and the suppressions that would stand with them."""

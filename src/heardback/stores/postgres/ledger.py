@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from heardback.stores import Stored
-from heardback.stores.counting import Rows
+from heardback.stores.counting import Rows, State
 from heardback.stores.postgres import rows
 from heardback.stores.postgres.schema import QUERIES
 from heardback.stores.tables import NO_BOUND, Row, named_queries
@@ -29,10 +29,10 @@ class Ledger:
         self._connection = connection
         self._alone = alone
 
-    async def state(self) -> tuple[int, int]:
-        """Give the position up to which events are counted, and the number for the next new series."""
-        [[position, first]] = await self._fetch("lock_state" if self._alone else "state")
-        return position, first
+    async def state(self) -> State:
+        """Give how far events are counted."""
+        [found] = await self._fetch("lock_state" if self._alone else "state")
+        return State(*found)
 
     async def page(self, after: int, upto: int, limit: int) -> list[Stored]:
         """Give events behind a position, up to another."""

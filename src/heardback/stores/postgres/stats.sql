@@ -1,16 +1,16 @@
 -- The statements that keep and give counts. Each has a name and says what it does.
 
 -- name: state
--- Says how far events are counted, and which number the next new series gets.
-SELECT position, next FROM tallied;
+-- Says how far events are counted.
+SELECT position, next, changes FROM tallied;
 
 -- name: lock_state
 -- Says the same, and keeps everybody else from changing counts to the end of the transaction.
-SELECT position, next FROM tallied FOR UPDATE;
+SELECT position, next, changes FROM tallied FOR UPDATE;
 
 -- name: save_state
 -- Notes how far events are counted.
-UPDATE tallied SET position = $1, next = $2;
+UPDATE tallied SET position = $1, next = $2, changes = changes + 1;
 
 -- name: page
 -- Gives so many ($3) events behind a position, up to another; $4 is no bound.

@@ -10,9 +10,10 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import aiosqlite
@@ -40,8 +41,10 @@ from heardback.stores.sqlite.connection import Connection, for_reading, for_writ
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.stats import DAY_MS, Counts, Wanted
+from heardback.stores.stats import Counts, Wanted
 from heardback.stores.tables import NO_BOUND, text
+
+T = TypeVar("T")
 
 AT_ONCE = 100
 """How many are asked for in one statement: SQLite takes long lists of values slowly, and has a bound on them."""
@@ -224,25 +227,34 @@ class SQLiteStore:
         return await self._writer.write(lambda each: transactions.changed(each, "delete_dead_letters", values))
 
     async def tally(self, upto: int, limit: int) -> int:
-        """Take the next events up to a position into the counts, each once; give how many those were."""
-        return await self._writer.write(lambda connection: transactions.tally(connection, upto, limit))
+        """Take the next events up to a position into the counts, each once; give how many those were.
+
+        Looking and thinking come first: nobody else can write from the beginning to the end of what is left.
+        """
+        made = await self._counted(lambda ledger: counting.plan(ledger, upto, limit))
+        if not made.count:
+            return 0
+        return await self._writer.write(lambda connection: transactions.tally(connection, upto, limit, made))
 
     async def counts(self, wanted: Wanted) -> Counts:
         """Give counts of events, exact at this moment."""
+        return await self._counted(lambda ledger: counting.counts(ledger, wanted))
 
-        async def work(connection: aiosqlite.Connection) -> Counts:
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+        return await self._writer.write(lambda connection: transactions.expire_counts(connection, before, limit))
+
+    async def _counted(self, ask: Callable[[Ledger], Awaitable[T]]) -> T:
+        """Ask the ledger as it is at one moment."""
+
+        async def work(connection: aiosqlite.Connection) -> T:
             await connection.execute("BEGIN")
             try:
-                return await counting.counts(Ledger(connection), wanted)
+                return await ask(Ledger(connection))
             finally:
                 await connection.rollback()
 
         return await self._counter.use(work)
-
-    async def expire_counts(self, before: int, limit: int) -> int:
-        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
-        day = before // DAY_MS
-        return await self._writer.write(lambda connection: Ledger(connection).expire(day, limit))
 
     async def shrink(self, limit: int) -> bool:
         """Give free pages of the file back to the disk, and at the end what the write-ahead log takes."""

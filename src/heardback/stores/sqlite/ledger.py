@@ -12,7 +12,7 @@ from importlib.resources import files
 import aiosqlite
 
 from heardback.stores import Stored
-from heardback.stores.counting import Rows
+from heardback.stores.counting import Rows, State
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES
 from heardback.stores.tables import Row, named_queries, text
@@ -28,10 +28,10 @@ class Ledger:
         """Take a connection; who has it begins and ends the transaction."""
         self._connection = connection
 
-    async def state(self) -> tuple[int, int]:
-        """Give the position up to which events are counted, and the number for the next new series."""
-        [[position, first]] = await self._connection.execute_fetchall(STATS["state"])
-        return position, first
+    async def state(self) -> State:
+        """Give how far events are counted."""
+        [found] = await self._connection.execute_fetchall(STATS["state"])
+        return State(*found)
 
     async def page(self, after: int, upto: int, limit: int) -> list[Stored]:
         """Give events behind a position, up to another."""
@@ -83,6 +83,7 @@ class Ledger:
 
     async def expire(self, before: int, limit: int) -> int:
         """Delete histories whose last day lies before another, then such series; give how many."""
+        await self._connection.execute(STATS["change"])
         gone = (await self._connection.execute(STATS["drop_old_histories"], (before, limit))).rowcount
         if gone:
             return gone

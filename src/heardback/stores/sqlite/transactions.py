@@ -18,6 +18,7 @@ from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import in_thread
 from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.stats import DAY_MS
 from heardback.stores.tables import Row, about_of
 
 
@@ -33,10 +34,16 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
     await in_thread(connection, lambda each: append(each, known))
 
 
-async def tally(connection: aiosqlite.Connection, upto: int, limit: int) -> int:
+async def tally(connection: aiosqlite.Connection, upto: int, limit: int, made: counting.Plan | None = None) -> int:
     """Take the next events up to a position into the counts; no two may take the same."""
     await connection.execute("BEGIN IMMEDIATE")
-    return await counting.tally(Ledger(connection), upto, limit)
+    return await counting.tally(Ledger(connection), upto, limit, made)
+
+
+async def expire_counts(connection: aiosqlite.Connection, before: int, limit: int) -> int:
+    """Delete what counts are kept by that holds nothing from a day on, given in Unix milliseconds."""
+    await connection.execute("BEGIN IMMEDIATE")
+    return await Ledger(connection).expire(before // DAY_MS, limit)
 
 
 async def expire(connection: aiosqlite.Connection, places: Sequence[Row]) -> None:

@@ -4,9 +4,10 @@
 CREATE TABLE tallied (
     only_one integer PRIMARY KEY CHECK (only_one = 0),
     position bigint NOT NULL,  -- events up to here are counted
-    next     bigint NOT NULL   -- the number of the next new series; none is given twice
+    next     bigint NOT NULL,  -- the number of the next new series; none is given twice
+    changes  bigint NOT NULL   -- how often counts were changed
 ) WITH (fillfactor = 50);
-INSERT INTO tallied VALUES (0, 0, 1);
+INSERT INTO tallied VALUES (0, 0, 1, 0);
 
 -- All events, each letter, each value of a key of `additional`, and each link under one of those.
 CREATE TABLE series (
