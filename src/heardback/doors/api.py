@@ -6,9 +6,10 @@ events in site; what is asked of a body stands in bodies, problems and JSON answ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hmac import compare_digest
+from typing import TypeVar
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
@@ -30,6 +31,7 @@ from heardback.settings import Destination
 from heardback.stores import Store
 from heardback.tracker import Tracker
 
+T = TypeVar("T")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -102,12 +104,12 @@ class ApiDoor:
     async def _rewrite_letter(self, request: Request) -> Response:
         asked = bodies.letter_wanted(request.query_params)
         raw = await bodies.read(request, bodies.LARGEST_LETTER)
-        copy = await run_in_threadpool(lambda: self.tracker.rewrite(raw, asked.recipient, **asked.options))
+        copy = await tracked(lambda: self.tracker.rewrite(raw, asked.recipient, **asked.options))
         return Response(copy, media_type="message/rfc822", headers={"cache-control": "no-store"})
 
     async def _rewrite_html(self, request: Request) -> Response:
         asked = await bodies.page_wanted(request)
-        page = await run_in_threadpool(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
+        page = await tracked(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
         links = [asdict(link) for link in page.links]
         return as_json({"html": page.html, "headers": dict(page.headers), "links": links})
 
@@ -132,3 +134,11 @@ class ApiDoor:
         given = token.strip().encode("utf-8", "replace")
         if scheme.lower() != "bearer" or not compare_digest(given, self.token.encode()):
             raise Problem(401, "Who are you?", "send Authorization: Bearer and the api_token of the settings")
+
+
+async def tracked(work: Callable[[], T]) -> T:
+    """Let the tracker work in a thread; an option that it cannot take is a problem."""
+    try:
+        return await run_in_threadpool(work)
+    except ValueError as error:
+        raise Problem(400, "Bad request", str(error)) from None

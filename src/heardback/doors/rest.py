@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from heardback.doors.domains import prefixes
 from heardback.doors.fast import FastDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.settings import Settings
@@ -20,17 +20,23 @@ def protocol_of(app: Starlette, public: TrackingDoor, settings: Settings) -> Cal
     """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone."""
     if not settings.server.fast_path:
         return HttpToolsProtocol
-    prefixes = {"", urlsplit(settings.base_url).path.rstrip("/")}
-    proxies = ProxyHeadersMiddleware(cast("Any", app), list(settings.server.trusted_proxies)).trusted_hosts
     return FastDoor(
         hits={
-            method.encode(): {f"{prefix}/{door}".encode(): hit for prefix in prefixes for door, hit in hits.items()}
+            method.encode(): {
+                f"{prefix}/{door}".encode(): hit for prefix in ["", *prefixes(settings)] for door, hit in hits.items()
+            }
             for method, hits in public.hits.items()
         },
         journal=public.journal,
-        is_trusted=proxies.__contains__,
+        is_trusted=trusted(settings),
         rest=RestOfHttp,
     )
+
+
+def trusted(settings: Settings) -> Callable[[str], bool]:
+    """Give what says whether an address is a trusted proxy's, as uvicorn reads the setting."""
+    proxies = ProxyHeadersMiddleware(cast("Any", None), list(settings.server.trusted_proxies)).trusted_hosts
+    return proxies.__contains__
 
 
 class RestOfHttp(HttpToolsProtocol):

@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from heardback import formats, links
+from heardback.doors.domains import Domains
 from heardback.doors.hits import Hits, Site
 from heardback.doors.pages import Pages
 from heardback.doors.replies import Answer, Hit, Reply, Visit
@@ -63,6 +64,7 @@ class TrackingDoor:
     """Contents of the files that stand in the settings, by their name under `/.well-known/`."""
     click_id_hosts: Collection[str] = ()
     """Which hosts a redirect tells of its click: `www.example.com`, `*.example.com`; in lower case."""
+    domains: Domains = field(default_factory=Domains)
 
     def routes(self) -> list[Route]:
         """Give the door's routes. HEAD is answered like GET, and changes nothing."""
@@ -104,7 +106,7 @@ class TrackingDoor:
     def opened(self, text: str, visit: Visit) -> Reply:
         """Send the pixel, whatever happens; record an open if the token is ours."""
         try:
-            token = self._read("open", text.removesuffix(".gif"))
+            token = self._read("open", text.removesuffix(".gif"), visit)
         except BadToken:
             return Reply(PIXEL_ANSWER)
         return Reply(PIXEL_ANSWER, visit.counted(self._noted(token, "open", visit)))
@@ -115,7 +117,7 @@ class TrackingDoor:
         No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`.
         """
         try:
-            token = self._read("click", text)
+            token = self._read("click", text, visit)
             target = target_of(token)
         except BadToken:
             return Reply(self._page("not_found", 404, visit))
@@ -132,7 +134,7 @@ class TrackingDoor:
     def unsubscribed(self, text: str, visit: Visit) -> Reply:
         """Unsubscribe: 200 only once it is durable."""
         try:
-            token = self._read("unsubscribe", text)
+            token = self._read("unsubscribe", text, visit)
         except BadToken:
             return Reply(self._page("not_found", 404, visit))
         page = self._page(
@@ -150,7 +152,7 @@ class TrackingDoor:
     def button(self, text: str, visit: Visit) -> Answer:
         """Show what a POST would do; change nothing."""
         try:
-            token = self._read("unsubscribe", text)
+            token = self._read("unsubscribe", text, visit)
         except BadToken:
             return self._page("not_found", 404, visit)
         return self._page("unsubscribe", 200, visit, recipient=token.recipient, list=token.list)
@@ -194,9 +196,9 @@ class TrackingDoor:
         except BadLetter:
             return ""
 
-    def _read(self, kind: Kind, text: str) -> Token:
+    def _read(self, kind: Kind, text: str, visit: Visit) -> Token:
         if "." in text or not self.halon_secrets:
-            return self.keyring.read(kind, text)
+            return self.domains.check(self.keyring.read(kind, text), visit.headers)
         return halon.read(kind, text, self.halon_secrets)
 
     def _page(self, name: str, status: int, visit: Visit, **values: object) -> Answer:

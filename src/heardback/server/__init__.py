@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
 
 import uvicorn
 import uvloop
@@ -26,10 +25,11 @@ from starlette.routing import BaseRoute, Mount, Router
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
+from heardback.doors.domains import AskDoor, Domains, prefixes
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
-from heardback.doors.rest import protocol_of
+from heardback.doors.rest import protocol_of, trusted
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.errors import SettingsError
@@ -227,11 +227,12 @@ def pages_of(settings: Settings) -> Pages:
 def application(
     settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
 ) -> tuple[Starlette, TrackingDoor]:
-    """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
+    """Put the doors together: at the root, and under the paths of base URLs for a proxy that leaves them on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
     pages = pages_of(settings)
+    domains = Domains.of(settings)
     hits = Hits(settings.privacy.hash_key, consents, settings.privacy.ip, settings.privacy.honor_gpc, observer)
-    site = SiteDoor(keyring, journal, store, hits)
+    site = SiteDoor(keyring, journal, store, hits, domains)
     public = TrackingDoor(
         keyring,
         journal,
@@ -240,12 +241,20 @@ def application(
         halon_secrets=settings.halon.secrets,
         well_known=well_known(settings),
         click_id_hosts=settings.tracking.click_id_hosts,
+        domains=domains,
     )
-    choices = PreferencesDoor(keyring, journal, consents, pages, hits)
+    choices = PreferencesDoor(keyring, journal, consents, pages, hits, domains)
     private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents)
-    routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
-    if prefix := urlsplit(settings.base_url).path.rstrip("/"):
-        routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
+    asked = AskDoor(domains, trusted(settings))
+    routes: list[BaseRoute] = [
+        *site.routes(),
+        *public.routes(),
+        *choices.routes(),
+        *asked.routes(),
+        *private.routes(),
+    ]
+    under = Router(list(routes), redirect_slashes=False)
+    routes += [Mount(prefix, app=under) for prefix in sorted(prefixes(settings), reverse=True)]
 
     app = Starlette(routes=routes, exception_handlers={404: public.missing})
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
