@@ -20,6 +20,7 @@ from heardback.stores.postgres import PostgresStore, rows
 from heardback.stores.postgres.connection import SETTINGS, hosts, place
 from heardback.stores.postgres.schema import MIGRATIONS, QUERIES, migrate
 from tests.contract import HUMAN, NOON, OpenStore, StoreContract, click, everything, ids, unsubscribe
+from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
@@ -62,6 +63,10 @@ class TestPostgresRetention(RetentionContract):
 
 class TestPostgresPeople(PeopleContract):
     """PostgreSQL keeps what people are promised."""
+
+
+class TestPostgresBlocks(BlocksContract):
+    """PostgreSQL keeps what the kill switch is promised."""
 
 
 class TestPostgresVerdicts(VerdictsContract):

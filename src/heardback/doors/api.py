@@ -1,7 +1,7 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-What operators do is in operators, who unsubscribed in suppressions, what people said of being tracked in consents, site
-events in site; what is asked of a body stands in bodies, problems and JSON answers in answers.
+What operators do is in operators and blocks, who unsubscribed in suppressions, what people said of being tracked in
+consents, site events in site; what is asked of a body stands in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heardback.blocks import Blocks
 from heardback.consents import Consents
 from heardback.dispatcher import overview
 from heardback.doors import bodies
 from heardback.doors.answers import Endpoint, Problem, as_json, listed
+from heardback.doors.blocks import KillSwitch
 from heardback.doors.consents import Recipients
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
@@ -45,6 +47,7 @@ class ApiDoor:
     configured: Sequence[Destination]
     site: SiteDoor
     consents: Consents
+    blocks: Blocks
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -58,6 +61,7 @@ class ApiDoor:
             *Operators(self.store, self.configured).routes(self._guarded),
             *Suppressions(self.store, self.consents).routes(self._guarded),
             *Recipients(self.consents).routes(self._guarded),
+            *KillSwitch(self.blocks).routes(self._guarded),
             Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
         ]
 

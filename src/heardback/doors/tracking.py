@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from heardback import formats, links
+from heardback.blocks import Blocked
 from heardback.doors.domains import Domains
 from heardback.doors.hits import Hits, Site
 from heardback.doors.pages import Pages
@@ -65,6 +66,7 @@ class TrackingDoor:
     click_id_hosts: Collection[str] = ()
     """Which hosts a redirect tells of its click: `www.example.com`, `*.example.com`; in lower case."""
     domains: Domains = field(default_factory=Domains)
+    blocked: Blocked = field(default_factory=Blocked)
 
     def routes(self) -> list[Route]:
         """Give the door's routes. HEAD is answered like GET, and changes nothing."""
@@ -104,23 +106,28 @@ class TrackingDoor:
         return await self._given(reply)
 
     def opened(self, text: str, visit: Visit) -> Reply:
-        """Send the pixel, whatever happens; record an open if the token is ours."""
+        """Send the pixel, whatever happens; record an open if the token is ours, and its letter not blocked."""
         try:
             token = self._read("open", text.removesuffix(".gif"), visit)
         except BadToken:
+            return Reply(PIXEL_ANSWER)
+        if self.blocked.any and self.blocked.stops(token.message_id):
             return Reply(PIXEL_ANSWER)
         return Reply(PIXEL_ANSWER, visit.counted(self._noted(token, "open", visit)))
 
     def clicked(self, text: str, visit: Visit) -> Reply:
         """Send the reader where the token says and nowhere else; record a click.
 
-        No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`.
+        No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`. One
+        that is blocked leads nowhere, and is no click.
         """
         try:
             token = self._read("click", text, visit)
             target = target_of(token)
         except BadToken:
             return Reply(self._page("not_found", 404, visit))
+        if self.blocked.any and self.blocked.stops(token.message_id, target):
+            return Reply(self._page("gone", 410, visit))
         if MAIL_TARGET.match(target):
             mailed = self._noted(token, "site", visit, name="click_to_email")
             page = self._page("mailto", 200, visit, url=target, address=addressee(target))

@@ -22,6 +22,8 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
 
+from heardback import following
+from heardback.blocks import Blocks
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor
@@ -109,8 +111,10 @@ async def serve(
 
         journal = Journal(store, settings.server.memory_events, committed)
         consents = consents_of(settings, store, journal)
-        await consents.look()
-        app, public = application(settings, store, journal, consents, observer)
+        blocks = Blocks(store)
+        news = (consents.changes, blocks.changes)
+        await following.look(news)
+        app, public = application(settings, store, journal, consents, blocks, observer)
         door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
@@ -122,7 +126,7 @@ async def serve(
             judging = tasks.create_task(judge.run())
             delivering = tasks.create_task(dispatcher.run())
             deleting = tasks.create_task(retention_of(settings, store).run())
-            learning = tasks.create_task(consents.run())
+            learning = tasks.create_task(following.follow(news))
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
             gc.collect()
             gc.freeze()
@@ -225,7 +229,7 @@ def pages_of(settings: Settings) -> Pages:
 
 
 def application(
-    settings: Settings, store: Store, journal: Journal, consents: Consents, observer: Observer
+    settings: Settings, store: Store, journal: Journal, consents: Consents, blocks: Blocks, observer: Observer
 ) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the paths of base URLs for a proxy that leaves them on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
@@ -242,9 +246,10 @@ def application(
         well_known=well_known(settings),
         click_id_hosts=settings.tracking.click_id_hosts,
         domains=domains,
+        blocked=blocks.blocked,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits, domains)
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents)
+    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents, blocks)
     asked = AskDoor(domains, trusted(settings))
     routes: list[BaseRoute] = [
         *site.routes(),

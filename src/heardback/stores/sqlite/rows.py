@@ -14,6 +14,7 @@ from uuid import UUID
 
 from heardback.events import Record, milliseconds_of
 from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Part, Person, Stored, Suppression, Vicinity
+from heardback.stores.blocks import Block
 
 Row = Sequence[Any]
 
@@ -266,6 +267,18 @@ def of_suppression(suppression: Suppression) -> Mapping[str, Any]:
 def of_person(person: Person) -> Mapping[str, Any]:
     """Give what consent takes."""
     return {**asdict(replace(person, how=text(person.how))), "milliseconds": int(person.at * 1000)}
+
+
+def of_block(block: Block) -> Mapping[str, Any]:
+    """Give what block takes."""
+    cleaned = replace(block, value=text(block.value), why=text(block.why))
+    return {**asdict(cleaned), "milliseconds": int(block.since * 1000)}
+
+
+def block(row: Row) -> Block:
+    """Read a row of blocked."""
+    kind, value, since, why, lifted, change = row
+    return Block(kind, value, since, why, bool(lifted), change)
 
 
 def of_forgotten(recipient: str, person: str, now: float) -> Mapping[str, Any]:
