@@ -18,9 +18,10 @@ FLOORS = (
     ("stores.jetstream",),
     ("following",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "blocks", "retention", "supervisor"),
+    ("live", "migration"),
     ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
@@ -46,6 +47,7 @@ THIRD_PARTY = {
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},
     "django": {"django"},
+    "rich": {"cli"},
 }
 """The rooms where each library stands, so that it can be replaced in one place."""
 

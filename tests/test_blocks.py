@@ -323,7 +323,9 @@ def test_what_cannot_be_done_is_a_problem(program: Program, method: str, path: s
 
 def test_a_query_that_nobody_knows(program: Program) -> None:
     """A filter or a cursor that there is not is a problem."""
-    assert [program.api("GET", f"/api/blocks?{query}").status for query in ("host=x", "cursor=x")] == [400, 400]
+    assert [program.api("GET", f"/api/blocks?{query}").status for query in ("host=x", "cursor=x", "kind=x")] == [
+        400
+    ] * 3
 
 
 @pytest.mark.parametrize(

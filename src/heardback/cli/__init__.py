@@ -32,6 +32,7 @@ COMMANDS = {
     "demo": Command("demo", "make the round trip on this machine, in seconds"),
     "rewrite": Command("rewrite", "a letter on stdin, its tracked copy on stdout"),
     "token": Command("token", "make a tracked URL, or say what one says"),
+    "doctor": Command("doctor", "check a deployment through its public URL"),
     "status": Command("status", "say how each destination is doing"),
     "events": Command("events", "list what readers did"),
     "judge": Command("judge", "judge again, by the rules of today, who made the events"),
@@ -44,6 +45,7 @@ COMMANDS = {
     "unblock": Command("blocks", "lift a block", "_unblock"),
     "blocks": Command("blocks", "list what is blocked"),
     "forget": Command("forget", "erase a person"),
+    "migrate": Command("migrate", "move everything from one store to another"),
     "settings": Command("settings", "show the settings in force", "_settings"),
     "keys": Command("settings", "make a signing key", "_keys"),
 }

@@ -20,7 +20,7 @@ from heardback.dispatcher.report import iso
 from heardback.doors import bodies
 from heardback.doors.answers import HEADERS, Endpoint, Problem, as_json, listed
 from heardback.doors.paging import page_of
-from heardback.stores.blocks import Block, BlockKind
+from heardback.stores.blocks import BLOCK_KINDS, Block, BlockKind
 
 
 class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,9 +48,9 @@ class KillSwitch:
     async def all(self, request: Request) -> Response:
         """List what is blocked by kind and value, of one kind where the query names it."""
         page = page_of(request.query_params, names=2, filters=["kind"])
-        wanted = request.query_params.get("kind")
+        kinds = [kind_wanted(each) for each in request.query_params.getlist("kind")] or BLOCK_KINDS
         standing = (await self.blocks.current()).all()
-        found = [each for each in standing if wanted in (None, each.kind) and (each.kind, each.value) > page.after]
+        found = [each for each in standing if each.kind in kinds and (each.kind, each.value) > page.after]
         some = found[: page.limit]
         return listed(
             [orjson.dumps(shown(each)) for each in some], page.next([(each.kind, each.value) for each in some])
@@ -85,6 +85,14 @@ def asked(request: Request) -> tuple[BlockKind, str]:
         raise Problem(404, "No such resource", str(error)) from None
     try:
         return kind, value_of(kind, request.path_params["value"])
+    except ValueError as error:
+        raise Problem(400, "Bad request", str(error)) from None
+
+
+def kind_wanted(text: str) -> BlockKind:
+    """Read a kind of a query."""
+    try:
+        return kind_of(text)
     except ValueError as error:
         raise Problem(400, "Bad request", str(error)) from None
 

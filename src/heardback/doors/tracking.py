@@ -23,13 +23,14 @@ from heardback import formats, links
 from heardback.blocks import Blocked
 from heardback.doors.domains import Domains
 from heardback.doors.hits import Hits, Site
+from heardback.doors.mirror import mirrored
 from heardback.doors.pages import Pages
 from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.errors import BadLetter, BadToken
 from heardback.events import EventType, Record
 from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal, Outcome
 from heardback.links import landing
-from heardback.tokens import DOORS, Keyring, Kind, Token, halon
+from heardback.tokens import DOCTOR, DOORS, Keyring, Kind, Token, halon
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +114,8 @@ class TrackingDoor:
             return Reply(PIXEL_ANSWER)
         if self.blocked.any and self.blocked.stops(token.message_id):
             return Reply(PIXEL_ANSWER)
+        if token.recipient == DOCTOR:
+            return self._mirrored(Reply(PIXEL_ANSWER), visit)
         return Reply(PIXEL_ANSWER, visit.counted(self._noted(token, "open", visit)))
 
     def clicked(self, text: str, visit: Visit) -> Reply:
@@ -128,6 +131,8 @@ class TrackingDoor:
             return Reply(self._page("not_found", 404, visit))
         if self.blocked.any and self.blocked.stops(token.message_id, target):
             return Reply(self._page("gone", 410, visit))
+        if token.recipient == DOCTOR:
+            return self._mirrored(Reply(redirect(target)), visit)
         if MAIL_TARGET.match(target):
             mailed = self._noted(token, "site", visit, name="click_to_email")
             page = self._page("mailto", 200, visit, url=target, address=addressee(target))
@@ -154,7 +159,8 @@ class TrackingDoor:
         )
         away = partial(self._page, "unavailable", 503, visit, method="post", choice={})
         record = self.recorder.record(token, "unsubscribe", visit)
-        return Reply(page, record, UNSUBSCRIBE_WAITS_S, {"kept": away, "lost": away})
+        reply = Reply(page, record, UNSUBSCRIBE_WAITS_S, {"kept": away, "lost": away})
+        return self._mirrored(reply, visit) if token.recipient == DOCTOR else reply
 
     def button(self, text: str, visit: Visit) -> Answer:
         """Show what a POST would do; change nothing."""
@@ -214,6 +220,11 @@ class TrackingDoor:
     async def _given(self, reply: Reply) -> Response:
         outcome: Outcome = await self.journal.record(reply.record, reply.wait_s) if reply.record else "durable"
         return reply.after(outcome).response()
+
+    def _mirrored(self, reply: Reply, visit: Visit) -> Reply:
+        """Give the doctor what others would be given if they came now; nothing is recorded."""
+        answer = reply.after("durable" if self.journal.healthy else "kept")
+        return mirrored(answer, visit, self.recorder.clock())
 
     def _noted(self, token: Token, event: EventType, visit: Visit, **site: Unpack[Site]) -> Record | None:
         """Make the record of what a reader did; None where nothing is recorded of it."""

@@ -14,6 +14,7 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Set
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -26,9 +27,12 @@ from heardback import following
 from heardback.blocks import Blocks
 from heardback.consents import Consents, remains
 from heardback.dispatcher import Dispatcher
-from heardback.doors.api import ApiDoor
+from heardback.doors.api import ApiDoor, refused
 from heardback.doors.domains import AskDoor, Domains, prefixes
+from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
+from heardback.doors.live import LiveDoor
+from heardback.doors.openapi import OpenApi, document
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of, trusted
@@ -114,7 +118,7 @@ async def serve(
         blocks = Blocks(store)
         news = (consents.changes, blocks.changes)
         await following.look(news)
-        app, public = application(settings, store, journal, consents, blocks, observer)
+        app, public = application(settings, store, journal, consents, blocks, observer, ending)
         door = Door(configured(app, settings, protocol_of(app, public, settings)), started)
         await judge.start()
         await dispatcher.start()
@@ -229,7 +233,13 @@ def pages_of(settings: Settings) -> Pages:
 
 
 def application(
-    settings: Settings, store: Store, journal: Journal, consents: Consents, blocks: Blocks, observer: Observer
+    settings: Settings,
+    store: Store,
+    journal: Journal,
+    consents: Consents,
+    blocks: Blocks,
+    observer: Observer,
+    ending: asyncio.Event,
 ) -> tuple[Starlette, TrackingDoor]:
     """Put the doors together: at the root, and under the paths of base URLs for a proxy that leaves them on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal)
@@ -249,19 +259,18 @@ def application(
         blocked=blocks.blocked,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits, domains)
-    private = ApiDoor(settings.api_token, Tracker.of(settings), store, settings.destinations, site, consents, blocks)
+    guard, live = Guard(settings.api_token), LiveDoor(store, ending)
+    described = OpenApi(document(settings.base_url, version("heardback")))
+    private = ApiDoor(
+        guard, Tracker.of(settings), store, settings.destinations, site, consents, blocks, live, described
+    )
     asked = AskDoor(domains, trusted(settings))
-    routes: list[BaseRoute] = [
-        *site.routes(),
-        *public.routes(),
-        *choices.routes(),
-        *asked.routes(),
-        *private.routes(),
-    ]
+    routes: list[BaseRoute] = [each for door in (site, public, choices, asked, private) for each in door.routes()]
     under = Router(list(routes), redirect_slashes=False)
     routes += [Mount(prefix, app=under) for prefix in sorted(prefixes(settings), reverse=True)]
 
-    app = Starlette(routes=routes, exception_handlers={404: public.missing})
+    missing = {404: private.missing(public.missing), 405: private.missing(refused)}
+    app = Starlette(routes=routes, exception_handlers=missing)
     app.router.redirect_slashes = False  # a redirect goes only where a signature says
     return app, public
 

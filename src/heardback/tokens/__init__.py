@@ -28,6 +28,9 @@ DOORS: Mapping[Kind, str] = {"open": "o", "click": "c", "unsubscribe": "u", "pre
 HONEYPOT = -1
 """The `link` of the one that no person sees."""
 
+DOCTOR = "doctor@heardback.invalid"
+"""The recipient of the doctor's own tokens: they are answered, and nothing is recorded of them (RFC 6761: nobody's)."""
+
 LONGEST = 16_384
 """Characters of the longest text that is looked at; our own tracked URLs stay under 7,000."""
 

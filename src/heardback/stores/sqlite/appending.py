@@ -20,13 +20,13 @@ PLACES = f"({rows.parameters(9)})"
 ADD = MappingProxyType({size: QUERIES["append_events"].format(places=", ".join([PLACES] * size)) for size in SIZES})
 
 
-def append(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
-    """Append records; unsubscribes stand among the suppressions too."""
+def append(connection: sqlite3.Connection, records: Sequence[Record], *, pressing: bool = True) -> None:
+    """Append records; unsubscribes stand among the suppressions too, unless nobody is `pressing` a button now."""
     [end] = connection.execute(QUERIES["end"]).fetchone()
     for kind, group in groupby(records, kind_of):
         if kind == "ordinary":
             append_ordinary(connection, list(group))
-        elif kind == "unsubscribe":
+        elif kind == "unsubscribe" and pressing:
             pressed = [rows.of_unsubscribe(record) for record in group]
             connection.executemany(QUERIES["suppress"], pressed)
             connection.executemany(QUERIES["append_unsubscribe"], pressed)
