@@ -310,7 +310,7 @@ def named(program: Program, query: str) -> list[tuple[str, str]]:
         ("PUT", "host/x.example", {"why": "x" * 201}, 400),
         ("PUT", "host/x.example", {"until": "then"}, 400),
         ("PUT", "host/x.example", b"{", 400),
-        ("POST", "host/x.example", {}, 404),
+        ("POST", "host/x.example", {}, 405),
         ("DELETE", "host/x.example", None, 404),
     ],
 )
