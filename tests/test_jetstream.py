@@ -40,6 +40,7 @@ from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
+from tests.contract_stats import StatsContract
 from tests.contract_verdicts import VerdictsContract, site_event, verdict_event
 from tests.program import KEY, Program, command, free_port, wait_until
 from tests.servers import Cluster, leader, running
@@ -84,6 +85,10 @@ class TestJetStreamPeople(PeopleContract):
 
 class TestJetStreamBlocks(BlocksContract):
     """JetStream keeps what the kill switch is promised."""
+
+
+class TestJetStreamStats(StatsContract):
+    """JetStream keeps what those who count are promised."""
 
 
 class TestJetStreamVerdicts(VerdictsContract):

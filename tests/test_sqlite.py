@@ -27,6 +27,7 @@ from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
+from tests.contract_stats import StatsContract
 from tests.contract_verdicts import VerdictsContract
 
 APPEND_BEFORE = """
@@ -83,6 +84,10 @@ class TestSQLitePeople(PeopleContract):
 
 class TestSQLiteBlocks(BlocksContract):
     """SQLite keeps what the kill switch is promised."""
+
+
+class TestSQLiteStats(StatsContract):
+    """SQLite keeps what those who count are promised."""
 
 
 class TestSQLiteVerdicts(VerdictsContract):

@@ -41,6 +41,8 @@ COMMANDS = {
     "test": Command("destinations", "post an empty array to a destination", "_test"),
     "replay": Command("replay", "deliver again what was delivered, or try dead letters again"),
     "dead-letters": Command("dead_letters", "list what a destination refused for good"),
+    "suppressions": Command("suppressions", "list who unsubscribed; add, remove, import"),
+    "consents": Command("consents", "say what somebody said of being tracked, or keep it"),
     "block": Command("blocks", "send no reader on to a host or a link, or from a letter", "_block"),
     "unblock": Command("blocks", "lift a block", "_unblock"),
     "blocks": Command("blocks", "list what is blocked"),

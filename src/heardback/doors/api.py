@@ -28,6 +28,7 @@ from heardback.doors.blocks import KillSwitch
 from heardback.doors.consents import Recipients
 from heardback.doors.guard import Guard
 from heardback.doors.live import LiveDoor
+from heardback.doors.metrics import Metrics
 from heardback.doors.openapi import OpenApi
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
@@ -55,6 +56,7 @@ class ApiDoor:
     blocks: Blocks
     live: LiveDoor
     described: OpenApi
+    metrics: Metrics
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -71,6 +73,7 @@ class ApiDoor:
             *Recipients(self.consents).routes(self.guard),
             *KillSwitch(self.blocks).routes(self.guard),
             *self.described.routes(self.guard.showing),
+            *self.metrics.routes(self.guard),
         ]
 
     def missing(self, others: Instead) -> Instead:

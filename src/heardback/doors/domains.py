@@ -80,9 +80,10 @@ class AskDoor:
         return PlainTextResponse("ours\n", 200, HEADERS)
 
 
-def prefixes(settings: Settings) -> set[str]:
-    """Give the paths under which we are reached where a proxy leaves them on: those of all base URLs."""
-    return {urlsplit(each).path.rstrip("/") for each in (settings.base_url, *settings.server.allowed_base_urls)} - {""}
+def prefixes(settings: Settings) -> tuple[str, ...]:
+    """Give the paths of all base URLs, as a proxy may leave them on; one that stands within another goes first."""
+    paths = {urlsplit(each).path for each in (settings.base_url, *settings.server.allowed_base_urls)}
+    return tuple(sorted(paths - {""}, reverse=True))
 
 
 def host_of(base_url: str) -> str:

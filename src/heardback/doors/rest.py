@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from heardback.counters import GATES
 from heardback.doors.domains import prefixes
 from heardback.doors.fast import FastDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.settings import Settings
 
 
-def protocol_of(app: Starlette, public: TrackingDoor, settings: Settings) -> Callable[..., asyncio.Protocol]:
-    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone."""
+def protocol_of(
+    app: ASGIApp, public: TrackingDoor, settings: Settings, counted: Mapping[str, Callable[[int, float], None]]
+) -> Callable[..., asyncio.Protocol]:
+    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone.
+
+    `counted` has what counts the answers of each door, by its name.
+    """
     if not settings.server.fast_path:
         return HttpToolsProtocol
+    places = ("", *prefixes(settings))
     return FastDoor(
         hits={
-            method.encode(): {
-                f"{prefix}/{door}".encode(): hit for prefix in ["", *prefixes(settings)] for door, hit in hits.items()
-            }
+            method.encode(): {f"{place}/{door}".encode(): hit for place in places for door, hit in hits.items()}
             for method, hits in public.hits.items()
         },
+        counted={f"{place}/{door}".encode(): counted[kind] for place in places for door, kind in GATES.items()},
         journal=public.journal,
         is_trusted=trusted(settings),
         rest=RestOfHttp,
