@@ -18,6 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 from starlette.routing import Route
 
 from heardback import server
+from heardback.blocks import Blocks
 from heardback.consents import Consents
 from heardback.counters import Board, Counters
 from heardback.doors.metrics import Metrics
@@ -89,7 +90,7 @@ def test_it_names_every_route_and_no_other(tmp_path: Path) -> None:
         store = await SQLiteStore.open(tmp_path / "heardback.db")
         journal, plan = Journal(store, 1), server.plan_of(settings)
         metrics = Metrics(plan, Counters(plan), Board(plan), 0, journal, store, ())
-        doors = (journal, Consents(store, ""), Observer(None), metrics, asyncio.Event())
+        doors = (journal, Consents(store, ""), Blocks(store), Observer(None), metrics, asyncio.Event())
         app, _ = server.application(settings, store, *doors)
         await store.close()
         routes = [

@@ -21,6 +21,7 @@ import aiosqlite
 
 from heardback.events import Record
 from heardback.stores import Batch, DeadLetter, Person, Suppression
+from heardback.stores.blocks import Block
 from heardback.stores.jetstream.messages import Burial, Entry, Erased, Piece, Place, Verdicts, decoded
 from heardback.stores.sqlite import SQLiteStore, rows, transactions
 from heardback.stores.sqlite.appending import append
@@ -238,6 +239,12 @@ async def take_people(connection: aiosqlite.Connection, entries: Sequence[Entry]
     await take_revisions(connection, entries)
 
 
+async def take_blocks(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
+    """Write blocks, and which were lifted."""
+    said = [asdict(replace(decoded(entry.payload, Block), change=entry.sequence)) for entry in entries]
+    await connection.executemany(QUERIES["put_block"], said)
+
+
 async def take_erased(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
     """Delete events; overwrite them first where nothing may be left."""
     for entry in entries:
@@ -265,5 +272,6 @@ KINDS: Mapping[str, Callable[[aiosqlite.Connection, Sequence[Entry]], Awaitable[
     "dead": take_burials,
     "suppression": take_suppressions,
     "person": take_people,
+    "block": take_blocks,
     "erased": take_erased,
 }
