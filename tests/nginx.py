@@ -22,6 +22,7 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   proxy_cache_path {folder}/cache keys_zone=cache:1m;
+  limit_req_zone $server_name zone=few:1m rate=1r/m;
 {http}
 }}
 """

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,16 +21,13 @@ from heardback.settings import TABLE, Settings, parse, variable
 from heardback.tracker import Tracker
 from tests.cluster import HASH_KEY, Node
 from tests.conftest import ROOT
+from tests.nginx import FOUND, nginx
 from tests.postgres import PostgresServer
-from tests.program import API_TOKEN, KEY, Program, free_port, wait_until
+from tests.program import API_TOKEN, KEY, Program, free_port
 from tests.relaying import certificate
 from tests.test_readme import marked
 
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 VARIABLES = {variable(row.name) for row in TABLE}
-HEAD = "daemon off; pid nginx.pid; error_log error.log; events {{}}\nhttp {{ {temporary} include site.conf; }}\n"
-"""What nginx's own configuration has around a site's, with all files in a folder of the test's."""
-TEMPORARY = "".join(f"{kind}_temp_path {kind}; " for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -143,40 +138,30 @@ class TestCompose:
         assert "./nginx.conf:/etc/nginx/conf.d/default.conf:ro" in services["proxy"]["volumes"]
 
 
-@contextmanager
-def proxied(folder: Path, nodes: list[Node]) -> Iterator[Program]:
-    """Run nginx with the guide's configuration before trackers; give something that asks it."""
-    port, numbers = free_port(), count()
+def site_of(folder: Path, port: int, nodes: list[Node]) -> str:
+    """Give the guide's configuration with our trackers, port and certificate."""
+    numbers = count()
     site = re.sub(r"tracker-\d:8787", lambda _: f"127.0.0.1:{nodes[next(numbers)].program.port}", marked("nginx"))
     mine, key = certificate(folder)
     site = site.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
-    site = site.replace("/etc/nginx/tls/fullchain.pem", str(mine)).replace("/etc/nginx/tls/privkey.pem", str(key))
-    (folder / "site.conf").write_text(site)
-    (folder / "nginx.conf").write_text(HEAD.format(temporary=TEMPORARY))
-    process = subprocess.Popen([NGINX or "nginx", "-p", folder, "-c", "nginx.conf", "-e", "error.log"])
-    try:
-        yield Program(folder, port=port)
-    finally:
-        process.terminate()
-        process.wait()
+    return site.replace("/etc/nginx/tls/fullchain.pem", str(mine)).replace("/etc/nginx/tls/privkey.pem", str(key))
 
 
-@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+@pytest.mark.skipif(not FOUND, reason="needs nginx")
 def test_three_behind_nginx(postgres_of_its_own: PostgresServer, tmp_path: Path) -> None:
     """Readers and buttons are answered while one tracker after the other is killed, over TLS, with their own addresses."""
     nodes = [Node.of(tmp_path / str(number), postgres_of_its_own.url(), "") for number in range(3)]
     (folder := tmp_path / "nginx").mkdir()
-    tracker = Tracker("https://t.example.com", [KEY])
-    with proxied(folder, nodes) as proxy:
+    port, tracker = free_port(), Tracker("https://t.example.com", [KEY])
+    with nginx(folder, port, site_of(folder, port, nodes)):
         for node in nodes:
             node.start()
         try:
-            wait_until(lambda: status(proxy, "GET", "/readyz") == 200, "nginx answers")
             for killed, node in enumerate(nodes):
                 for number in range(9):
                     recipient = f"{killed}-{number}@example.org"
-                    assert status(proxy, "GET", tracker.open_url(recipient)) == 200
-                    assert status(proxy, "POST", tracker.unsubscribe_url(recipient)) == 200
+                    assert status(port, "GET", tracker.open_url(recipient)) == 200
+                    assert status(port, "POST", tracker.unsubscribe_url(recipient)) == 200
                 events = nodes[-1].program.events()
                 if node is not nodes[-1]:
                     node.kill()
@@ -193,9 +178,9 @@ def postgres_of_its_own() -> Iterator[PostgresServer]:
         yield made
 
 
-def status(proxy: Program, method: str, url: str) -> int:
-    """Ask nginx over TLS, as a reader of t.example.com does; give the status, or 0 where nobody answers."""
+def status(port: int, method: str, url: str) -> int:
+    """Ask nginx over TLS, as a reader of t.example.com does; give the status."""
     path = url.removeprefix("https://t.example.com")
     wanted = "curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-X", method, "-H", "Host: t.example.com"
-    done = subprocess.run([*wanted, f"https://127.0.0.1:{proxy.port}{path}"], capture_output=True, text=True)
+    done = subprocess.run([*wanted, f"https://127.0.0.1:{port}{path}"], capture_output=True, text=True)
     return int(done.stdout)

@@ -19,9 +19,11 @@ from heardback.doctor.reader import FORGED
 from heardback.doors.relay.signing import Signer
 from heardback.settings import Settings, parse
 from heardback.tracker import Tracker
+from tests.nexthop import NextHop
 from tests.posting import destination
 from tests.program import KEY, Program, command
 from tests.receiver import Answer, Receiver
+from tests.relaying import client, relaying
 
 BASE_URL = "https://t.example.com"
 SETTINGS = parse({"base_url": BASE_URL, "keys": [KEY]}, {})
@@ -44,6 +46,9 @@ class TestAddress:
             # two proxies, the inner one trusted or not
             ("8.8.8.8", f"{FORGED}, 8.8.8.8, 10.0.0.9", "192.168.0.7", "ok"),
             ("10.0.0.9", f"{FORGED}, 8.8.8.8, 10.0.0.9", "192.168.0.7", "wrong"),
+            # somebody before the first proxy hides all readers, or only this one, which is beside it
+            ("172.17.0.1", f"{FORGED}, 172.17.0.1", "192.168.0.7", "unknown"),
+            ("172.17.0.1", f"{FORGED}, 172.17.0.1", "8.8.8.8", "unknown"),
             # no proxy at all, or one that hides
             ("8.8.8.8", FORGED, "8.8.8.8", "ok"),
             ("127.0.0.1", "", "192.168.0.7", "wrong"),
@@ -55,6 +60,10 @@ class TestAddress:
             (FORGED, f"{FORGED}, 8.8.8.8", "8.8.8.8", "wrong"),
             (FORGED, f"{FORGED}, 127.0.0.1", "127.0.0.1", "unknown"),
             (FORGED, FORGED, "127.0.0.1", "unknown"),
+            (FORGED, f"{FORGED}, 10.9.0.7", "10.9.0.7", "unknown"),
+            ("127.0.0.1", "127.0.0.1", "127.0.0.1", "unknown"),
+            ("127.0.0.1", FORGED, "127.0.0.1", "ok"),
+            (FORGED, f"{FORGED}, unknown", "unknown", "wrong"),
             ("nonsense", "", "8.8.8.8", "wrong"),
         ],
     )
@@ -157,6 +166,14 @@ class TestLetter:
         sent = signer.signed(Tracker.of(SETTINGS).rewrite(LETTER, "jane@example.org"))
         for arrived in (sent, sent.replace(b"\r\n", b"\n"), b"Received: from a by b\r\n" + sent):
             assert self.judged(arrived).state == "ok"
+
+    def test_through_the_relay(self, tmp_path: Path, signer: Signer) -> None:
+        """What the relay sends on is good where it signs, and found out where nobody does."""
+        signing = {"domain": "example.com", "selector": "s1", "key_file": str(tmp_path / "dkim.pem")}
+        for dkim, state in (({}, "wrong"), (signing, "ok")):
+            with NextHop() as hop, relaying(hop, dkim=dkim) as port, client(port) as smtp:
+                smtp.sendmail("shop@example.com", ["jane@example.org"], LETTER)
+            assert self.judged(hop.got[0].letter).state == state
 
     def test_unsigned(self) -> None:
         """No signature: no mail program offers one-click for it."""

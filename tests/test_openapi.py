@@ -19,6 +19,8 @@ from starlette.routing import Route
 
 from heardback import server
 from heardback.consents import Consents
+from heardback.counters import Board, Counters
+from heardback.doors.metrics import Metrics
 from heardback.doors.openapi import document, followed, operations
 from heardback.journal import Journal
 from heardback.settings import Settings
@@ -84,7 +86,9 @@ def test_it_names_every_route_and_no_other(tmp_path: Path) -> None:
     async def routed() -> set[tuple[str, str]]:
         settings = Settings(keys=(KEY,), api_token=API_TOKEN)
         store = await SQLiteStore.open(tmp_path / "heardback.db")
-        doors = (Journal(store, 1), Consents(store, ""), Observer(None), asyncio.Event())
+        journal, plan = Journal(store, 1), server.plan_of(settings)
+        metrics = Metrics(plan, Counters(plan), Board(plan), 0, journal, store, ())
+        doors = (journal, Consents(store, ""), Observer(None), metrics, asyncio.Event())
         app, _ = server.application(settings, store, *doors)
         await store.close()
         routes = [route for route in app.routes if isinstance(route, Route) and route.path.startswith("/api")]

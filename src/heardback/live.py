@@ -15,7 +15,8 @@ from heardback.stores import EventLog, Filter, Store, Stored
 
 POLL_S = 0.5
 """How often it is worth a look."""
-PAGE = 200
+PAGE, PAGE_BYTES = 200, 1_000_000
+"""Events, and bytes, that are read at a time."""
 
 
 class Tail:
@@ -33,12 +34,12 @@ class Tail:
 
         Who is far behind gets page after page.
         """
-        while page := await self._log.read(self.position, PAGE):
+        while page := await self._log.read(self.position, PAGE, PAGE_BYTES):
             ready = list(takewhile(lambda stored: not held(stored.record, now), page))
             if ready:
                 self.position = ready[-1].position
             wanted = [stored for stored in ready if matches(self._wanted, stored.record)]
-            if wanted or len(ready) < PAGE:
+            if wanted or len(ready) < len(page):
                 return wanted
         return []
 

@@ -41,6 +41,8 @@ COMMANDS = {
     "test": Command("destinations", "post an empty array to a destination", "_test"),
     "replay": Command("replay", "deliver again what was delivered, or try dead letters again"),
     "dead-letters": Command("dead_letters", "list what a destination refused for good"),
+    "suppressions": Command("suppressions", "list who unsubscribed; add, remove, import"),
+    "consents": Command("consents", "say what somebody said of being tracked, or keep it"),
     "forget": Command("forget", "erase a person"),
     "migrate": Command("migrate", "move everything from one store to another"),
     "settings": Command("settings", "show the settings in force", "_settings"),

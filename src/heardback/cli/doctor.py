@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from heardback import doctor, files, server
+from heardback import doctor, files, logs
 from heardback.errors import SettingsError
 from heardback.settings import checks
 
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the findings as they are made; the status says whether all is well."""
     settings = files.load(args.config, os.environ, need=("keys",)).settings
-    server.quiet()
+    logs.begin()
     probe = doctor.Probe.of(settings, url_of(args.url), args.resolve, args.source)
     findings = []
     for finding in doctor.examine(settings, probe, letter_of(args.letter)):

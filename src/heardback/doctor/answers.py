@@ -43,12 +43,21 @@ INTERCEPTED = {
     "Caddy": "no `handle_response` and no `handle_errors` for the public door",
 }
 UNCHANGED = {
-    "nginx": "no `expires`, no `add_header Cache-Control …`, no `proxy_hide_header`, nothing that changes pictures",
-    "Caddy": "no `header Cache-Control …` and no `header_down` for the public door",
+    "nginx": "no `expires`, no `add_header` of what the server says itself, no `proxy_hide_header`, no other pictures",
+    "Caddy": "no `header` of what the server says itself and no `header_down` for the public door",
+}
+COOKIE = {
+    "nginx": "no `sticky`, no `userid` and no `add_header Set-Cookie` for the public door",
+    "Caddy": "no `lb_policy cookie` and no `header Set-Cookie` for the public door",
 }
 CACHE = {
     "nginx": "`proxy_cache off;`, or no `proxy_ignore_headers Cache-Control`",
     "Caddy": "take the `cache` handler out of the public door; a CDN before it must keep to Cache-Control too",
+}
+BUTTONLESS = {
+    "heardback": "unsubscribe.html in pages.templates needs a form with method=post",
+    "nginx": "no page of another's for /u",
+    "Caddy": "no page of another's for /u",
 }
 HEAD = {
     "nginx": "`proxy_cache off;` (or `proxy_cache_convert_head off;`), no `if ($request_method = HEAD)`",
@@ -115,14 +124,18 @@ def pixel(probe: Probe) -> Finding:
 
 def redirect(probe: Probe) -> Finding:
     """Follow a link: no cache may keep it, and its target does not learn where the reader came from."""
-    answer = probe.ask("GET", probe.link())
+    url = probe.link()
+    answer = probe.ask("GET", url)
+    if answer.status != 302:
+        return misanswered("redirect", probe, "GET", url, answer)
     return unchanged("redirect", answer, CLICK_HEADERS) or ok("redirect", "no cache may keep it; it names no referrer")
 
 
 def unchanged(check: str, answer: Answer, headers: Mapping[str, str]) -> Finding | None:
     """Say which header is not as the server sent it; None where all are."""
-    nothing = dict.fromkeys(("etag", "last-modified", "set-cookie"), "")
-    for name, value in {**headers, **nothing}.items():
+    if answer.header("set-cookie"):
+        return wrong(check, "a cookie is set: readers would be followed from one hit to the next", COOKIE)
+    for name, value in {**headers, "etag": "", "last-modified": ""}.items():
         if answer.header(name) != value:
             says = f"{name.title()} is {answer.header(name) or 'missing'}, and not {value or 'absent'}"
             return wrong(check, says, UNCHANGED)
@@ -156,8 +169,10 @@ def page(probe: Probe) -> Finding:
     """Look at the page with the button, as a person who unsubscribes does."""
     url = probe.unsubscribe()
     answer = probe.ask("GET", url)
-    if answer.status != 200 or not BUTTON.search(answer.body):
+    if answer.status != 200:
         return misanswered("page", probe, "GET", url, answer)
+    if not BUTTON.search(answer.body):
+        return wrong("page", "the page has no button: nobody can unsubscribe on it", BUTTONLESS)
     return ok("page", "who follows the link finds the button")
 
 
@@ -182,4 +197,6 @@ def post(probe: Probe, check: str, body: bytes, content_type: str) -> Finding:
     answer = probe.ask("POST", url, body, {"Content-Type": content_type} if content_type else {})
     if answer.status != 200 or not answer.seen or answer.seen.method != "POST":
         return misanswered(check, probe, "POST", url, answer)
+    if answer.header("set-cookie"):
+        return wrong(check, "a cookie is set, which mail programs do not bring back", COOKIE)
     return ok(check, "200, without a login, a cookie or a redirect")

@@ -1,6 +1,6 @@
 """Why an answer is not the server's, judged by its status, and what is changed then in nginx and in Caddy.
 
-What is wrong with answers that are the server's is in doors and proxy.
+What is wrong with answers that are the server's is in answers and reader.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ TOO_LARGE = {
     "nginx": "`client_max_body_size 16k;` or more",
     "Caddy": "`request_body { max_size 16KB }` or more",
 }
+LIMITED = {
+    "nginx": "no `limit_req` and `limit_conn` for the public door: thousands open a letter through one mail proxy",
+    "Caddy": "no `rate_limit` for the public door: thousands open a letter through one mail proxy",
+}
 STORE = {"heardback": "the database does not take events: look at the server's log, and at the disk"}
 
 
@@ -59,8 +63,8 @@ def remedies(probe: Probe, method: str, url: str, answer: Answer) -> Mapping[str
         return TOO_LARGE
     if status in (HTTPStatus.FORBIDDEN, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED):
         return REFUSED
-    if status == HTTPStatus.SERVICE_UNAVAILABLE and is_ours(answer):
-        return STORE
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        return STORE if is_ours(answer) else LIMITED
     return nobody(probe) if status >= 500 else pathless(probe)
 
 

@@ -46,16 +46,15 @@ def tls(probe: Probe) -> Finding:
         with probe.connected(ssl.create_default_context()) as line:
             assert isinstance(line, ssl.SSLSocket)
             return lasting(line.getpeercert() or {}, probe.clock())
-    except ssl.SSLCertVerificationError as error:
-        return wrong("tls", f"the certificate is not valid: {error.verify_message}", CHAIN)
     except OSError as error:
-        return wrong("tls", f"no connection by TLS: {trouble(error)}", CHAIN)
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else trouble(error)
+        return wrong("tls", f"the certificate is not valid: {reason}", CHAIN)
 
 
 def lasting(certificate: dict[str, Any], now: float) -> Finding:
     """Say how long a valid certificate is valid."""
     begins, ends = (ssl.cert_time_to_seconds(certificate[name]) for name in ("notBefore", "notAfter"))
-    days = int((ends - now) / DAY_S)
+    left = f"{int((ends - now) / DAY_S)} days" if ends - now > 2 * DAY_S else f"{int((ends - now) / 3_600)} hours"
     if ends - now < (ends - begins) * LEFT:
-        return wrong("tls", f"the certificate ends in {days} days and was not renewed", RENEWAL)
-    return ok("tls", f"the certificate is valid, for {days} days more")
+        return wrong("tls", f"the certificate ends in {left} and was not renewed", RENEWAL)
+    return ok("tls", f"the certificate is valid, for {left} more")

@@ -166,7 +166,7 @@ def exchanged(line: socket.socket, method: str, url: str, body: bytes | None, he
 
 def unverified() -> ssl.SSLContext:
     """Make what encrypts and believes everybody. Nothing of worth is told: the doctor's tokens are nobody's."""
-    tls = ssl.create_default_context()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tls.check_hostname = False
     tls.verify_mode = ssl.CERT_NONE
     return tls

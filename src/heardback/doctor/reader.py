@@ -12,14 +12,16 @@ from heardback.webhook import is_public
 
 FORGED = "198.51.100.77"
 """An address of nobody (RFC 5737), which the doctor says it comes from."""
+OWN = ("127.0.0.1", "::1")
+"""What a proxy on the server's own machine comes from too."""
 CLOCKS_DIFFER_S = 5.0
 
 HOST = {
     "nginx": "`proxy_set_header Host $host;`",
     "Caddy": "take `header_up Host …` out: it passes the host on by itself",
 }
+TOO_MANY = {"heardback": "server.trusted_proxies are the proxies' own addresses, and nobody else's"}
 FORGEABLE = {
-    "heardback": "server.trusted_proxies are the proxies' own addresses, and nobody else's",
     "nginx": "`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`, which adds the reader's address",
     "Caddy": "no `header_up X-Forwarded-For …`; its global `trusted_proxies` are the proxies before it alone",
 }
@@ -62,13 +64,21 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
     entries = [each.strip() for each in seen.forwarded.split(",") if each.strip()]
     first = next(iter(entries[1:] if entries[:1] == [FORGED] else entries), "")
     reader = first or came_from
-    if seen.address == reader:
+    is_known = reader == came_from or is_outside(reader)
+    if seen.address == reader and is_known and not (first and reader in OWN):
         return ok("address", f"readers are seen as they come: this one from {reader}")
+    if seen.address in (reader, FORGED) and reader == came_from and is_like_a_proxy(reader, trusted):
+        return unknown(
+            "address", f"it cannot be told from {reader}, a proxy's own address: ask from elsewhere, or --from"
+        )
+    if seen.address == reader:
+        says = (
+            f"this reader is seen as {reader}: if others are too, Docker or a load balancer hides them from the proxy"
+        )
+        return unknown("address", says)
     if seen.address == FORGED:
-        if reader == came_from and is_trusted(reader, trusted) and not is_trusted(FORGED, trusted):
-            says = f"it cannot be told from {reader}, which is in server.trusted_proxies: ask from elsewhere, or --from"
-            return unknown("address", says)
-        return wrong("address", "any reader can give out any address as theirs", FORGEABLE)
+        says = "what readers write into X-Forwarded-For is believed: anybody can give out any address as theirs"
+        return wrong("address", says, TOO_MANY if first or is_trusted(FORGED, trusted) else FORGEABLE)
     if first:
         return wrong("address", f"readers are seen as the proxy, {seen.address}, and not as {first}", distrusted(seen))
     if is_outside(seen.address) and not is_outside(came_from):
@@ -80,6 +90,11 @@ def believed(seen: Seen, came_from: str, trusted: Sequence[str]) -> Finding:
 def distrusted(seen: Seen) -> Mapping[str, str]:
     """Give what to change where a proxy says who asks, and is not believed."""
     return {"heardback": f'put "{seen.address}" into server.trusted_proxies, if that is the proxy'}
+
+
+def is_like_a_proxy(text: str, trusted: Sequence[str]) -> bool:
+    """Say whether an address may well be a proxy's; where everybody's is trusted, none is."""
+    return (text in OWN or is_trusted(text, trusted)) and not is_trusted(FORGED, trusted)
 
 
 def is_trusted(text: str, trusted: Sequence[str]) -> bool:

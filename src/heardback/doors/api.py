@@ -25,6 +25,7 @@ from heardback.doors.answers import Problem, as_json, listed
 from heardback.doors.consents import Recipients
 from heardback.doors.guard import Guard
 from heardback.doors.live import LiveDoor
+from heardback.doors.metrics import Metrics
 from heardback.doors.openapi import OpenApi
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
@@ -50,6 +51,7 @@ class ApiDoor:
     consents: Consents
     live: LiveDoor
     described: OpenApi
+    metrics: Metrics
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
@@ -65,6 +67,7 @@ class ApiDoor:
             *Suppressions(self.store, self.consents).routes(self.guard),
             *Recipients(self.consents).routes(self.guard),
             *self.described.routes(self.guard.showing),
+            *self.metrics.routes(self.guard),
         ]
 
     def missing(self, others: Instead) -> Instead:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
@@ -65,6 +66,8 @@ class FastDoor:
 
     hits: Mapping[bytes, Mapping[bytes, Hit]]
     """What an ordinary request comes to, by its method and the path before its token: `GET` of `/o`, `POST` of `/u`."""
+    counted: Mapping[bytes, Callable[[int, float], None]]
+    """What counts an answer, its status and its seconds, by the path before the token."""
     journal: Journal
     is_trusted: Callable[[str], bool]
     """Whether the X-Forwarded-For of an address is believed."""
@@ -104,7 +107,20 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "__weakref__",
         *("_door", "_state", "_make_rest", "_loop", "_transport", "_peer", "_parser", "_timer", "_since"),
-        *("_begun", "_whole", "_url", "_method", "_headers", "_body", "_ordinary", "_headed", "_held", "_behind"),
+        *(
+            "_begun",
+            "_whole",
+            "_url",
+            "_count",
+            "_asked",
+            "_method",
+            "_headers",
+            "_body",
+            "_ordinary",
+            "_headed",
+            "_held",
+            "_behind",
+        ),
         *("_reply", "_rest", "_answered", "_is_theirs", "_ending"),
     )
 
@@ -233,6 +249,7 @@ class Connection(asyncio.Protocol):
             self._give_away()
             return
         languages = self._headers.get("accept-language", "")
+        self._count, self._asked = self._door.counted[path], perf_counter()
         visit = Visit(self._method.decode("ascii"), self._headers, ip, languages)
         self._reply = reply = hit(text.decode("ascii"), visit)
         if reply.record is None:
@@ -246,6 +263,7 @@ class Connection(asyncio.Protocol):
         if reply is None or self._transport.is_closing():
             return
         answer = reply.after(outcome)
+        self._count(answer.status, perf_counter() - self._asked)
         lines = (
             STATUS_LINES[answer.status],
             self._door.lines(self._state.default_headers),

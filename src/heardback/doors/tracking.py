@@ -37,6 +37,9 @@ PIXEL = bytes.fromhex(
 )
 """One transparent point, 43 bytes."""
 
+HALON = "halon"
+"""What stands for the id of a key where a token is Halon's."""
+
 PIXEL_HEADERS = {"cache-control": "no-cache, no-store, must-revalidate, max-age=0, private"}
 CLICK_HEADERS = {"cache-control": "no-store, private", "referrer-policy": "no-referrer", "x-robots-tag": "noindex"}
 PIXEL_ANSWER = Answer.of(Response(PIXEL, media_type="image/gif", headers=PIXEL_HEADERS))
@@ -203,7 +206,13 @@ class TrackingDoor:
     def _read(self, kind: Kind, text: str) -> Token:
         if "." in text or not self.halon_secrets:
             return self.keyring.read(kind, text)
-        return halon.read(kind, text, self.halon_secrets)
+        try:
+            token = halon.read(kind, text, self.halon_secrets)
+        except BadToken:
+            self.keyring.told(kind, "")
+            raise
+        self.keyring.told(kind, HALON)
+        return token
 
     def _page(self, name: str, status: int, visit: Visit, **values: object) -> Answer:
         return Answer.of(self.pages.answer(name, status, visit, **values))

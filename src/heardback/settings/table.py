@@ -53,6 +53,11 @@ class Server:
         checks.items_of(checks.network),
         "Addresses and networks of the proxies whose word for a reader's address is taken.",
     )
+    log: str = setting(
+        "auto",
+        checks.one_of("auto", "json", "text"),
+        "How the log is written on stderr: `json`, one object a line; `text`; `auto` is text on a terminal alone.",
+    )
     apple_app_site_association: str = setting(
         "", checks.text, "The file that is served at `/.well-known/apple-app-site-association`."
     )
