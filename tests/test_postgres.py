@@ -24,6 +24,7 @@ from tests.contract import HUMAN, NOON, OpenStore, StoreContract, click, everyth
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
+from tests.contract_stats import StatsContract
 from tests.contract_verdicts import VerdictsContract, site_event
 from tests.postgres import PostgresServer
 
@@ -63,6 +64,10 @@ class TestPostgresRetention(RetentionContract):
 
 class TestPostgresPeople(PeopleContract):
     """PostgreSQL keeps what people are promised."""
+
+
+class TestPostgresStats(StatsContract):
+    """PostgreSQL keeps what those who count are promised."""
 
 
 class TestPostgresVerdicts(VerdictsContract):

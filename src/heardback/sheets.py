@@ -19,7 +19,7 @@ def written(rows: Iterable[Sequence[object]]) -> str:
 
 
 def read(text: str, needed: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Give each row with the number of its last line, its cells by the names of the first row, in lower case.
+    """Give each row with the number of its last line: its cells by the names of the first row, in lower case.
 
     Semicolons and tabs may part the cells too. Raises ValueError, saying what to change, where there is no CSV or the
     first row lacks a name.
@@ -32,7 +32,8 @@ def read(text: str, needed: Sequence[str]) -> Iterator[tuple[int, Mapping[str, s
             raise ValueError(f"the first row names the columns, and lacks {', '.join(missing)}")
         for row in found:
             if any(row):
-                yield found.line_num, {name: plain(cell) for name, cell in zip(names, row, strict=False)}
+                given = {name: plain(cell) for name, cell in zip(names, row, strict=False)}
+                yield found.line_num, dict.fromkeys(names, "") | given
     except csv.Error as error:
         raise ValueError(f"line {found.line_num} is not CSV: {error}") from None
 

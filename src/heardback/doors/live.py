@@ -51,6 +51,8 @@ class LiveDoor:
     """Then a reader has to come again, and to show anew who they are."""
     streams: set[Tail] = field(default_factory=set)
     """Those that are open."""
+    written: Callable[[Stored], bytes] = field(default_factory=lambda: frame)
+    """Writes an event as the stream has it."""
 
     def routes(self, guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
         """Give the route, behind the guard."""
@@ -80,7 +82,7 @@ class LiveDoor:
             while not self.ending.is_set() and now() < end:
                 page = await self._page(tail)
                 if page or now() >= beat:
-                    yield b"".join(map(frame, page)) or BEAT
+                    yield b"".join(map(self.written, page)) or BEAT
                     beat = now() + self.beats_every_s
                 if not page:
                     await self._pause()

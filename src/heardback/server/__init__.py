@@ -28,6 +28,7 @@ from heardback.consents import Consents, remains
 from heardback.counters import GATES, OTHER, Board, Counters, Plan
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor, refused
+from heardback.doors.dashboard import DashboardDoor
 from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
 from heardback.doors.live import LiveDoor
@@ -277,12 +278,15 @@ def application(
         click_id_hosts=settings.tracking.click_id_hosts,
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits)
-    guard, live = Guard(settings.api_token), LiveDoor(store, ending)
+    live = LiveDoor(store, ending)
+    people = DashboardDoor.of(settings, store, consents, live)
+    guard = Guard(settings.api_token, people.is_in)
     described = OpenApi(document(settings.base_url, version("heardback")))
     private = ApiDoor(
         guard, Tracker.of(settings), store, settings.destinations, site, consents, live, described, metrics
     )
-    routes: list[BaseRoute] = [*site.routes(), *public.routes(), *choices.routes(), *private.routes()]
+    doors = (site, public, choices, private, people)
+    routes: list[BaseRoute] = [route for door in doors for route in door.routes()]
     if prefix := urlsplit(settings.base_url).path.rstrip("/"):
         routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
 

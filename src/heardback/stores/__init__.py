@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from heardback.events import Record
+from heardback.stores.stats import Counts, Wanted
 
 NEWEST_AT_MOST = 1_000
 OVERDUE_AT_MOST = 1_000
@@ -250,6 +251,27 @@ class EventLog(Protocol):
         Those up to the position `settled` that are no dead letters are deleted, with their verdicts and site ids.
         `before` is in Unix milliseconds. More than `limit` may be looked at where an engine deletes them in one go;
         `after` is None for the first step, and the last one's `last` for the next.
+        """
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts, each once; give how many those were, `limit` at most.
+
+        `keep` must have been called for them: later only a verdict event moves an event to another class. What `expire`
+        deleted before is in no count. Any number of nodes may call it.
+        """
+
+    async def counts(self, wanted: Wanted) -> Counts:
+        """Give counts of events, exact at this moment: what is not taken into them yet is counted in between.
+
+        What was forgotten is in no count. What `expire` deleted stays in them, see expire_counts.
+        """
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete up to `limit` things that counts are kept by, and that hold nothing from a day on; give how many.
+
+        `before` is in Unix milliseconds; the day in which it lies counts. What a recipient did with a letter goes: the
+        counts stay, nobody knows any more of whom, and who comes back after it is counted as unique again. So go the
+        counts of a letter, a link or a value with nothing newer. Those of all events stay for ever: they name nothing.
         """
 
     async def shrink(self, limit: int) -> bool:
