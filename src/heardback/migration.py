@@ -1,7 +1,7 @@
 """All that one store holds into another, of whichever engines: broken off anywhere and begun again, it goes on.
 
-It asks nothing of a store but its Protocol. What was done is not done again; cursors come last: whoever finds them finds
-all that stands before them. Counts are made again, by the servers of the new store. Stores and progress are the command's.
+It asks nothing of a store but its Protocol. What was done is not done again; cursors come last, behind all that they
+point at. Counts are not moved: the servers of the new store make them again. How progress is shown is the command's.
 """
 
 from __future__ import annotations
