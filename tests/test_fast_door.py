@@ -20,6 +20,7 @@ from heardback.doors.replies import Answer, Reply
 from heardback.events import Event, new_id
 from heardback.formats import native
 from heardback.journal import Journal
+from heardback.signals import Observer
 from heardback.stores import EventLog
 from heardback.tokens import Keyring, Kind, Token
 from tests.program import KEY, Program
@@ -252,9 +253,10 @@ async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
     def rest(**_: object) -> Any:
         raise AssertionError("nothing unusual is sent here")
 
-    hits = {b"GET": {b"/o": lambda text, visit: reply}}
+    hits = {b"GET /o": lambda text, visit: reply}
     journal = Journal(cast("EventLog", None), 9)
-    door = FastDoor(hits, journal, lambda _: False, rest, keep_alive_s=0.4, request_s=0.2, looks_every_s=0.05)
+    patience = {"keep_alive_s": 0.4, "request_s": 0.2, "looks_every_s": 0.05}
+    door = FastDoor(hits, journal, lambda _: False, Observer().shown, rest, **patience)
     server = await asyncio.get_running_loop().create_server(lambda: door(server_state=state), "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 import httptools
 
-from heardback.doors.replies import Hit, Reply, Visit
+from heardback.doors.heads import Heads, plain
+from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.doors.tracking import LONGEST_BODY
 from heardback.journal import Journal, Outcome
 
@@ -23,7 +23,6 @@ LONGEST_HEAD = 65_536
 
 JOINED = frozenset({"x-forwarded-for", "accept-language"})
 UNUSUAL = frozenset({"expect", "transfer-encoding", "upgrade"})
-NONE: Mapping[bytes, Hit] = MappingProxyType({})
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -63,11 +62,13 @@ class State(Protocol):
 class FastDoor:
     """What all connections have in common."""
 
-    hits: Mapping[bytes, Mapping[bytes, Hit]]
-    """What an ordinary request comes to, by its method and the path before its token: `GET` of `/o`, `POST` of `/u`."""
+    hits: Mapping[bytes, Hit]
+    """What an ordinary request comes to, by its method and the path before its token: `GET /o`, `POST /u`."""
     journal: Journal
     is_trusted: Callable[[str], bool]
     """Whether the X-Forwarded-For of an address is believed."""
+    shown: Callable[[Mapping[str, str]], Mapping[str, Any]]
+    """Gives what headers show of a request's maker."""
     rest: Callable[..., Rest]
     """Makes uvicorn's protocol."""
     keep_alive_s: float = 30.0
@@ -76,9 +77,13 @@ class FastDoor:
     """How long it may take until a request that has begun is there, or is known not to be ordinary."""
     looks_every_s: float = 5.0
     """How often a connection is looked at for that: a timer for each request would cost more (measured)."""
+    heads: Heads = field(default_factory=Heads)
     _headers: Sequence[tuple[bytes, bytes]] = ()
     _lines: bytes = b""
     """The server's own headers, and their lines."""
+    _answer: Answer | None = None
+    _whole: bytes = b""
+    """The last answer to a GET, and the whole of it: a pixel's is the same for a second."""
 
     def __call__(self, *, server_state: State, **given: object) -> Connection:
         """Make the protocol of a new connection, as uvicorn asks for it."""
@@ -90,12 +95,27 @@ class FastDoor:
             self._headers, self._lines = headers, b"".join(b"%b: %b\r\n" % pair for pair in headers)
         return self._lines
 
+    def whole(self, answer: Answer, method: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Give an answer after which the connection is kept, as it goes over the wire."""
+        if answer is self._answer and headers is self._headers and method == b"GET":
+            return self._whole
+        lines = (STATUS_LINES[answer.status], self.lines(headers), answer.lines, b"\r\n")
+        if method == b"HEAD":
+            return b"".join(lines)
+        self._answer, self._whole = answer, b"".join((*lines, answer.body))
+        return self._whole
+
     def address(self, peer: str, forwarded: str | None) -> str | None:
         """Give the address of a reader, as uvicorn does; None where that takes a closer look."""
         if forwarded is None or not self.is_trusted(peer):
             return peer
         host = forwarded.rpartition(",")[2].strip()
         return None if not host or ":" in host or self.is_trusted(host) else host
+
+
+def languages_of(headers: Mapping[str, str]) -> str:
+    """Give all that was said of languages."""
+    return headers.get("accept-language", "")
 
 
 class Connection(asyncio.Protocol):
@@ -117,14 +137,20 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._behind = b""
         self._rest: Rest | None = None
-        self._is_theirs = self._ending = False
-        self._be_idle()
-
-    def _be_idle(self) -> None:
+        self._is_theirs = self._ending = self._headed = False
         self._begun = self._whole = self._answered = self._body = 0
         self._url = self._held = b""
-        self._headed = False
         self._since = self._loop.time()
+
+    def _be_idle(self) -> None:
+        self._since = self._loop.time()
+        if self._held or self._begun:
+            self._begun = self._whole = self._answered = self._body = 0
+            self._url = self._held = b""
+            self._headed = False
+
+    def _is_idle(self) -> bool:
+        return not (self._held or self._reply or self._is_theirs) and self._parser is not None
 
     # What asyncio calls
 
@@ -145,6 +171,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request."""
+        if self._is_idle() and self._serve_at_once(data):
+            return
         if self._reply:  # one at a time: what comes before its answer waits
             self._behind += data
             self._transport.pause_reading()
@@ -224,16 +252,36 @@ class Connection(asyncio.Protocol):
     # What becomes of a request
 
     def _serve(self) -> None:
-        """Do what a request comes to, and answer it once its record is durable."""
+        """Answer what arrived, if it is ordinary; the next like it is answered at once."""
         path, _, text = self._url.rpartition(b"/")
-        hit = self._door.hits.get(self._method, NONE).get(path) if self._ordinary else None
+        hit = self._door.hits.get(b"%b %b" % (self._method, path)) if self._ordinary else None
         ip = self._door.address(self._peer, self._headers.get("x-forwarded-for"))
         is_plain = text.isascii() and not (b"%" in text or b"?" in text or b"#" in text)
         if hit is None or ip is None or not is_plain or self._body > (LONGEST_BODY if self._method == b"POST" else 0):
             self._give_away()
             return
-        languages = self._headers.get("accept-language", "")
-        visit = Visit(self._method.decode("ascii"), self._headers, ip, languages)
+        shown = self._door.shown(self._headers)
+        self._door.heads.add(self._held, self._headers, shown)
+        self._hit(hit, text, Visit(self._method.decode("ascii"), self._headers, ip, languages_of(self._headers), shown))
+
+    def _serve_at_once(self, data: bytes) -> bool:
+        """Answer a whole request that is plain and whose head was read before; say whether it is such."""
+        if (asked := plain(data)) is None or (hit := self._door.hits.get(asked.place)) is None:
+            return False
+        head = self._door.heads.get(asked.head)
+        ip = self._door.address(self._peer, asked.forwarded)
+        if head is None or ip is None:
+            return False
+        self._method = asked.place.partition(b" ")[0]
+        self._hit(
+            hit,
+            asked.text,
+            Visit(self._method.decode("ascii"), head.headers, ip, languages_of(head.headers), head.shown),
+        )
+        return True
+
+    def _hit(self, hit: Hit, text: bytes, visit: Visit) -> None:
+        """Do what a request comes to, and answer it once its record is durable."""
         self._reply = reply = hit(text.decode("ascii"), visit)
         if reply.record is None:
             self._answer("durable")
@@ -246,14 +294,9 @@ class Connection(asyncio.Protocol):
         if reply is None or self._transport.is_closing():
             return
         answer = reply.after(outcome)
-        lines = (
-            STATUS_LINES[answer.status],
-            self._door.lines(self._state.default_headers),
-            answer.lines,
-            b"connection: close\r\n\r\n" if self._ending else b"\r\n",
-            b"" if self._method == b"HEAD" else answer.body,
-        )
-        self._transport.write(b"".join(lines))
+        if self._ending:
+            answer = answer._replace(lines=answer.lines + b"connection: close\r\n")
+        self._transport.write(self._door.whole(answer, self._method, self._state.default_headers))
         if self._ending:
             self._transport.close()
             return

@@ -24,11 +24,14 @@ def protocol_of(app: Starlette, public: TrackingDoor, settings: Settings) -> Cal
     proxies = ProxyHeadersMiddleware(cast("Any", app), list(settings.server.trusted_proxies)).trusted_hosts
     return FastDoor(
         hits={
-            method.encode(): {f"{prefix}/{door}".encode(): hit for prefix in prefixes for door, hit in hits.items()}
+            f"{method} {prefix}/{door}".encode(): hit
             for method, hits in public.hits.items()
+            for door, hit in hits.items()
+            for prefix in prefixes
         },
         journal=public.journal,
         is_trusted=proxies.__contains__,
+        shown=public.recorder.observer.shown,
         rest=RestOfHttp,
     )
 
