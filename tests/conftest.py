@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from heardback.stores import Store
 from tests.postgres import PostgresServer
+from tests.servers import Cluster
 
 pytest.register_assert_rewrite(
     "tests.contract",
@@ -41,6 +42,13 @@ def postgres() -> Iterator[PostgresServer]:
     """Give a PostgreSQL server, one for all tests; it waits for no disk, for nobody pulls the plug in them."""
     with PostgresServer(fsync="off") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Give a NATS cluster of three servers, one for all tests."""
+    with Cluster(tmp_path_factory.mktemp("nats")) as running:
+        yield running
 
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])

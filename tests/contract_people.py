@@ -46,6 +46,20 @@ class PeopleContract:
         found = await store.suppressed(JANE, "")
         assert found and found.since == (NOON + 10) * 1000
 
+    async def test_restore(self, store: Store, open_store: OpenStore) -> None:
+        """What another store had is appended as it was: each press, with verdicts, each id once; nobody is suppressed."""
+        pressed = [unsubscribe(NOON + second) for second in range(3)]
+        site, again = site_event(b"1" * 16), site_event(b"1" * 16)
+        judged_click = replace(click(NOON), verdict=HUMAN, revised=HUMAN)
+        await store.restore([pressed[2], judged_click, pressed[0], site])
+        await (await open_store()).restore([judged_click, pressed[1], again, pressed[1], pressed[0]])
+        await store.restore([])
+        assert await everything(store) == [pressed[2], judged_click, pressed[0], site, pressed[1]]
+        assert await store.suppressions() == []
+        assert await store.waiting(0) == 5
+        await store.append([unsubscribe(NOON + 4)])
+        assert await store.suppressed(JANE, "") is not None
+
     async def test_consent(self, store: Store, open_store: OpenStore) -> None:
         """What a person said last stands, for every node, until they say something else."""
         assert await store.person(HASH) is None
@@ -158,6 +172,8 @@ class PeopleContract:
         await store.forget("joe@example.org", "f" * 32, NOW)
         joe = await store.person("f" * 32)
         assert joe == Person("f" * 32, forgotten=NOW, change=joe.change if joe else 0)
+        known = await store.consent(Person("e" * 32, forgotten=NOW))
+        assert known == await store.person("e" * 32) == Person("e" * 32, forgotten=NOW, change=known.change)
 
     async def test_forget_again(self, store: Store) -> None:
         """What came since is erased by the next call; one with nothing left to do does no harm."""

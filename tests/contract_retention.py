@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from heardback.stores import DeadLetter, Expired, Filter, Store
-from tests.contract import NOON, click, everything
+from heardback.stores import DeadLetter, Expired, Filter, Store, Vicinity
+from tests.contract import LETTER, NOON, click, everything, ids
 
 
 @pytest.mark.anyio
@@ -68,3 +68,16 @@ class RetentionContract:
                 pass
         assert await everything(store) == [last]
         assert await store.shrink(50) is False
+
+    async def test_found_among_many(self, store: Store) -> None:
+        """Who is among thousands of others is found, also once most of those were deleted."""
+        others = [click(NOON + number, f"{number}@example.org") for number in range(9_000)]
+        mine = [click(NOON + number) for number in (4_000, 8_999)]
+        await store.append([*others[:4_000], mine[0], *others[4_000:], mine[1]])
+        expected = [record.event_id for record in mine[::-1]]
+        for _ in range(2):
+            assert ids(await store.find(Filter(recipient="jane@example.org"))) == expected
+            vicinity = Vicinity("jane@example.org", LETTER, (NOON + 8_999) * 1000, (NOON + 9_000) * 1000)
+            assert [ids(found) for found in await store.neighbours([vicinity])] == [expected[:1]]
+            await store.expire((NOON + 4_000) * 1000, await store.end(), None, 9_000)
+        assert ids(await store.find(Filter(recipient="7@example.org"))) == []

@@ -17,7 +17,7 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
-    ("doors", "doors.relay"),
+    ("doors", "doors.relay", "migration"),
     ("server",),
     ("demo",),
     ("cli",),
@@ -45,6 +45,7 @@ THIRD_PARTY = {
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},
     "django": {"django"},
+    "rich": {"cli"},
 }
 """The rooms where each library stands, so that it can be replaced in one place."""
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -46,13 +46,6 @@ from tests.servers import Cluster, leader, running
 T = TypeVar("T")
 
 HASH_KEY = "the hash key of the tests"
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Run three nodes for all tests."""
-    with Cluster(tmp_path_factory.mktemp("nats")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from heardback.stores import DeadLetter, Expired, Filter, Judged, Store
 from heardback.stores.postgres import PostgresStore, rows
 from heardback.stores.postgres.connection import SETTINGS, hosts, place
 from heardback.stores.postgres.schema import MIGRATIONS, QUERIES, migrate
+from heardback.stores.tables import NO_BOUND, first_id
 from tests.contract import HUMAN, NOON, OpenStore, StoreContract, click, everything, ids, unsubscribe
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
@@ -133,7 +134,7 @@ class TestPostgres(StoreContract):
         for wanted, index in index_of.items():
             conditions, values = rows.search(wanted)
             assert index in await plan(other, QUERIES["find_events"].format(conditions=conditions), *values)
-        since, page = rows.first_id(NOON * 1000), (1, 500, rows.NO_BOUND)
+        since, page = first_id(NOON * 1000), (1, 500, NO_BOUND)
         late = await plan(other, QUERIES["find_events"].format(conditions="event_id >= $2"), 100, since)
         assert late.count("position_idx") == 4  # the week before is not looked at; one is ahead
         for query, *values in (("read_events", *page), ("end",), ("waiting", 1), ("position_at", since)):
@@ -160,7 +161,7 @@ class TestWeeks:
         await store.keep([Judged(record.event_id, HUMAN) for record in old])
         end = await store.end()
         step = await store.expire((MONDAY + WEEK) * 1000, end, None, 2)
-        assert step == Expired(31, rows.first_id((MONDAY + WEEK) * 1000))
+        assert step == Expired(31, first_id((MONDAY + WEEK) * 1000))
         assert await store.expire((MONDAY + WEEK) * 1000, end, step.last, 2) == Expired(0, None)
         assert await everything(store) == [last]
         assert (await store.waiting(0), await store.end()) == (1, end)

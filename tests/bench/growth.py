@@ -24,7 +24,8 @@ from heardback.events import Record, new_id
 from heardback.retention import DAY_S, PAUSES, STEP
 from heardback.settings import Destination
 from heardback.stores import Judged, Vicinity
-from heardback.stores.sqlite import SQLiteStore, rows
+from heardback.stores.sqlite import SQLiteStore
+from heardback.stores.tables import checksum
 from tests.program import Program, command
 from tests.receiver import Receiver
 
@@ -83,7 +84,7 @@ async def fill(path: Path, events: int) -> None:
     await store.close()
     begin = time.time() - SPAN_S
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.create_function("checksum", 1, rows.checksum, deterministic=True)
+        other.create_function("checksum", 1, checksum, deterministic=True)
         other.create_function("id_of", 1, lambda n: new_id(begin + n * SPAN_S / events).bytes)
         other.executescript(
             "PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 100000; PRAGMA cache_size = -1000000"

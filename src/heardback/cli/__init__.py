@@ -41,6 +41,7 @@ COMMANDS = {
     "replay": Command("replay", "deliver again what was delivered, or try dead letters again"),
     "dead-letters": Command("dead_letters", "list what a destination refused for good"),
     "forget": Command("forget", "erase a person"),
+    "migrate": Command("migrate", "move everything from one store to another"),
     "settings": Command("settings", "show the settings in force", "_settings"),
     "keys": Command("settings", "make a signing key", "_keys"),
 }

@@ -200,6 +200,12 @@ class EventLog(Protocol):
         call may be made again.
         """
 
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it.
+
+        All else is as with `append`.
+        """
+
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
         """Give the events behind a position, oldest first: at most `limit`, and at most `max_bytes` past the first.
 
@@ -313,7 +319,10 @@ class People(Protocol):
         """Give what is known of a person under their keyed hash."""
 
     async def consent(self, said: Person) -> Person:
-        """Keep what a person said of being tracked (consent, at, how), durable when it returns; give what stands."""
+        """Keep what a person said of being tracked (consent, at, how), durable when it returns; give what stands.
+
+        `forgotten` is kept too where it is later than what stands.
+        """
 
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""

@@ -33,6 +33,7 @@ from heardback.stores.jetstream.projection import QUERIES
 from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, Stream
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES as TABLES
+from heardback.stores.tables import NO_BOUND, about_of, text
 
 RECORDS = GROUP // 2
 """How many records are appended all or none: an unsubscribe has a suppression with it."""
@@ -75,19 +76,26 @@ class JetStreamStore:
         Up to RECORDS of them all or none. Of more those that stand before may be there when StoreError is raised: the
         same call, made again, appends the others.
         """
+        await self._append_all(records, pressing=True)
+
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""
+        await self._append_all(records, pressing=False)
+
+    async def _append_all(self, records: Sequence[Record], *, pressing: bool) -> None:
         distinct: dict[UUID, Record] = {}
         for record in records:
             distinct.setdefault(record.event_id, record)
         for some in parted(list(distinct.values()), RECORDS):
-            await self._append(some)
+            await self._append(some, pressing=pressing)
 
-    async def _append(self, records: Sequence[Record]) -> None:
+    async def _append(self, records: Sequence[Record], *, pressing: bool) -> None:
         """Append, on condition that none of the events is there; where one is, look which, and append the others."""
-        known = any(record.site_id or record.type == "unsubscribe" for record in records)
+        known = any(record.site_id or (pressing and record.type == "unsubscribe") for record in records)
         for _ in range(TRIES):
             messages, old = [self._writer.event(record) for record in records], set[int]()
             if known:
-                messages, old = await self._new(records)
+                messages, old = await self._new(records, pressing=pressing)
             if not messages:
                 return
             if await self._node.publish(messages):
@@ -96,15 +104,15 @@ class JetStreamStore:
             known = True
         raise StoreError(BUSY)
 
-    async def _new(self, records: Sequence[Record]) -> tuple[list[Message], set[int]]:
+    async def _new(self, records: Sequence[Record], *, pressing: bool) -> tuple[list[Message], set[int]]:
         """Make the messages of those of the records that are not there, with the suppressions that come with them.
 
         Gives the sequences of the suppressions that are replaced, too.
         """
         await self._node.current()
-        pressed = [(record.recipient, record.list) for record in records if record.type == "unsubscribe"]
+        pressed = [(record.recipient, record.list) for record in records if pressing and record.type == "unsubscribe"]
         known = await self._node.projection.revisions(self._writer.suppression_subject(*each) for each in pressed)
-        new, suppressions = await self._node.projection.rehearse(records)
+        new, suppressions = await self._node.projection.rehearse(records, pressing=pressing)
         messages = [self._writer.event(record, known=True) for record in new]
         replaced = set()
         for each in suppressions:
@@ -140,7 +148,7 @@ class JetStreamStore:
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
         """Keep later verdicts, and append the verdict events about what was not erased meanwhile, in one commit."""
-        about = {record.event_id: rows.about_of(record) for record in told}
+        about = {record.event_id: about_of(record) for record in told}
         found = await self.get([event_id for event_id in about.values() if event_id])
         there = {stored.record.event_id for stored in found}
         new = [self._writer.event(record) for record in told if about[record.event_id] in there]
@@ -246,7 +254,7 @@ class JetStreamStore:
         """Ask for another attempt at a destination's dead letters, all or those of these events."""
         store = await self._node.current()
         if event_ids is None:
-            asked = await store.dead_letters(destination, rows.NO_BOUND)
+            asked = await store.dead_letters(destination, NO_BOUND)
         else:
             found = await self._node.projection.dead_letters_of(event_ids)
             asked = [letter for letter in found if letter.destination == destination]
@@ -315,7 +323,8 @@ class JetStreamStore:
         for _ in range(TRIES):
             revision = await self._node.revision(person_subject(said.person))
             known = await self.person(said.person) or Person(said.person)
-            stands = replace(known, consent=said.consent, at=said.at, how=rows.text(said.how))
+            forgotten = max(known.forgotten, said.forgotten)
+            stands = replace(known, consent=said.consent, at=said.at, how=text(said.how), forgotten=forgotten)
             if change := await self._node.publish([self._writer.person(stands, revision)]):
                 return replace(stands, change=change)
         raise StoreError(BUSY)

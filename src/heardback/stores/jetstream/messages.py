@@ -18,7 +18,7 @@ import msgspec
 from heardback.errors import StoreError
 from heardback.events import Record
 from heardback.stores import Batch, Cursor, DeadLetter, Judged, Person, Suppression
-from heardback.stores.sqlite.rows import text
+from heardback.stores.tables import text
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, Parameters, for_writing, in_thread
 from heardback.stores.sqlite.file import begin_anew
 from heardback.stores.sqlite.schema import QUERIES as TABLES
-from heardback.stores.sqlite.schema import named_queries
+from heardback.stores.tables import NO_BOUND, named_queries
 
 BUSY_S = 5.0
 QUERIES = named_queries(files(__package__).joinpath("queries.sql").read_text("utf-8"))
@@ -110,19 +110,19 @@ class Projection:
         if any(entry.kind == "erased" and decoded(entry.payload, Erased).secure for entry in fresh):
             await self.store.scrub()
 
-    async def rehearse(self, records: Sequence[Record]) -> tuple[list[Record], list[Suppression]]:
+    async def rehearse(self, records: Sequence[Record], *, pressing: bool) -> tuple[list[Record], list[Suppression]]:
         """Give those of the records that would be appended, and the suppressions that would stand with them."""
 
         async def work(connection: aiosqlite.Connection) -> tuple[list[Record], list[Suppression]]:
             await connection.execute("BEGIN IMMEDIATE")
             try:
                 [[end]] = await connection.execute_fetchall(TABLES["end"])
-                await in_thread(connection, lambda each: append(each, records))
-                behind = {"after": end, "limit": len(records), "max_bytes": rows.NO_BOUND}
+                await in_thread(connection, lambda each: append(each, records, pressing=pressing))
+                behind = {"after": end, "limit": len(records), "max_bytes": NO_BOUND}
                 found = await connection.execute_fetchall(TABLES["read_events"], behind)
                 added = {UUID(bytes=event_id) for _, event_id, *_ in found}
                 new = [record for record in records if record.event_id in added]
-                pressed = [rows.of_unsubscribe(record) for record in new if record.type == "unsubscribe"]
+                pressed = [rows.of_unsubscribe(record) for record in new if pressing and record.type == "unsubscribe"]
                 stands: dict[tuple[str, str], Suppression] = {}
                 for press in pressed:
                     key = press["recipient"], press["list"]
@@ -162,6 +162,7 @@ async def take_events(connection: aiosqlite.Connection, entries: Sequence[Entry]
         await connection.executemany(TABLES["append_verdicts"], judged)
     [[after]] = await connection.execute_fetchall(TABLES["end"])
     await connection.execute(QUERIES["add_gaps"], {"before": before, "after": after})
+    await connection.execute(TABLES["note_blocks"], rows.of_ids(records, before))
 
 
 async def take_verdicts(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
@@ -238,6 +239,7 @@ async def take_erased(connection: aiosqlite.Connection, entries: Sequence[Entry]
             await connection.executemany(TABLES["blank_event"], events)
             await connection.execute(TABLES["renew_suppressions_index"])
         await connection.executemany(TABLES["delete_event"], events)
+    await connection.execute(TABLES["delete_blocks"])
 
 
 async def take_revisions(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:

@@ -30,6 +30,7 @@ from heardback.stores import (
 from heardback.stores.postgres import erasure, rows, schema
 from heardback.stores.postgres.connection import Connections, Server
 from heardback.stores.postgres.schema import QUERIES
+from heardback.stores.tables import NO_BOUND, first_id
 
 READERS = 4
 """Connections of a node beside the one that appends."""
@@ -69,13 +70,20 @@ class PostgresStore:
 
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event."""
+        await self._append(records, pressing=True)
+
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""
+        await self._append(records, pressing=False)
+
+    async def _append(self, records: Sequence[Record], *, pressing: bool) -> None:
         if records:
-            given = rows.of_records(records)
-            await self._appender.use(lambda connection: connection.execute(QUERIES["append"], given), self._append_s)
+            given = rows.of_records(records), pressing
+            await self._appender.use(lambda connection: connection.execute(QUERIES["append"], *given), self._append_s)
 
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
         """Give the events behind a position, oldest first."""
-        return await self._stored(QUERIES["read_events"], after, limit, max_bytes or rows.NO_BOUND)
+        return await self._stored(QUERIES["read_events"], after, limit, max_bytes or NO_BOUND)
 
     async def find(self, wanted: Filter) -> list[Stored]:
         """Give the events that are looked for, newest first."""
@@ -115,7 +123,7 @@ class PostgresStore:
 
     async def position_at(self, milliseconds: int) -> int:
         """Give the position before the first event recorded at that time or later."""
-        [[position]] = await self._others.fetch(QUERIES["position_at"], rows.first_id(milliseconds))
+        [[position]] = await self._others.fetch(QUERIES["position_at"], first_id(milliseconds))
         return await self.end() if position is None else int(position)
 
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
@@ -123,7 +131,7 @@ class PostgresStore:
 
         Where all of a week may go it goes at once, however many that are.
         """
-        values = rows.first_id(before), settled, after or rows.NOBODY, limit
+        values = first_id(before), settled, after or rows.NOBODY, limit
         [[deleted, last]] = await self._others.fetch(QUERIES["expire"], *values)
         return Expired(deleted, last)
 
@@ -181,7 +189,7 @@ class PostgresStore:
 
     async def overdue_unsubscribes(self, destination: str, position: int, until: int) -> int:
         """Count the unsubscribes behind a position or among the dead letters, recorded before a time."""
-        values = destination, position, rows.first_id(until), OVERDUE_AT_MOST
+        values = destination, position, first_id(until), OVERDUE_AT_MOST
         return await self._others.number(QUERIES["overdue_unsubscribes"], *values)
 
     async def dead_letter_counts(self) -> Mapping[str, int]:
@@ -221,8 +229,9 @@ class PostgresStore:
 
     async def consent(self, said: Person) -> Person:
         """Keep what a person said of being tracked; give what stands."""
-        values = said.person, said.consent, said.at, rows.text(said.how), int(said.at * 1000)
-        [row] = await self._others.fetch(QUERIES["consent"], *values)
+        values = said.person, said.consent, said.at, rows.text(said.how), said.forgotten
+        change = int(max(said.at, said.forgotten) * 1000)
+        [row] = await self._others.fetch(QUERIES["consent"], *values, change)
         return rows.person(row)
 
     async def people(self, after: int, limit: int) -> list[Person]:

@@ -1,8 +1,8 @@
 -- Every statement that the store makes, but for those of migrations. Each has a name and says what it does.
 
 -- name: append
--- Appends records.
-SELECT append($1);
+-- Appends records; $2 says whether unsubscribes are presses of a button now.
+SELECT append($1, $2);
 
 -- name: read_events
 -- Gives the events behind a position ($1), oldest first: the first, and of $2 more while the bodies keep within $3.
@@ -205,9 +205,11 @@ SELECT person, consent, at, how, forgotten, change FROM people WHERE change > $1
 
 -- name: consent
 -- Keeps what a person said, and gives what stands.
-INSERT INTO people (person, consent, at, how, change) VALUES ($1, $2, $3, $4, next_change($5))
+INSERT INTO people AS known (person, consent, at, how, forgotten, change)
+VALUES ($1, $2, $3, $4, $5, next_change($6))
 ON CONFLICT (person) DO UPDATE
-SET consent = excluded.consent, at = excluded.at, how = excluded.how, change = excluded.change
+SET consent = excluded.consent, at = excluded.at, how = excluded.how,
+    forgotten = greatest(known.forgotten, excluded.forgotten), change = excluded.change
 RETURNING person, consent, at, how, forgotten, change;
 
 -- name: forgotten

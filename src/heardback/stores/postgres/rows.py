@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from heardback.events import Record
-from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Part, Person, Stored, Suppression, Vicinity
+from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Person, Stored, Suppression, Vicinity, tables
+from heardback.stores.tables import NO_BOUND, Row, about_of, first_id
 
-Row = Sequence[Any]
-
-LAST_MS = 2**48 - 1
-NO_BOUND = 2**63 - 1
 NOBODY = UUID(int=0)
 """An id below all others."""
 ESCAPED = (("\x1a", "\x1a1"), ("\0", "\x1a0"))
@@ -30,8 +27,7 @@ RARE_ONLY = "type NOT IN ('open', 'click')"
 
 def text(value: str) -> str:
     """Give a text as a column holds it: NUL escaped, and a question mark for a lone surrogate, which has no UTF-8."""
-    if not value.isascii():
-        value = value.encode(errors="replace").decode()
+    value = tables.text(value)
     if "\0" in value or "\x1a" in value:
         for character, instead in ESCAPED:
             value = value.replace(character, instead)
@@ -46,14 +42,10 @@ def plain(value: str) -> str:
     return value
 
 
-def first_id(milliseconds: int) -> UUID:
-    """Give the lowest UUID version 7 of a millisecond, but for the bits of its version."""
-    return UUID(int=min(max(milliseconds, 0), LAST_MS) << 80)
-
-
 def checksum(value: str) -> int | None:
     """Give what an index knows a text by, whatever the case of its ASCII letters; of an empty text nothing."""
-    return zlib.crc32(value.encode(errors="replace").lower()) - 2**31 if value else None
+    unsigned = tables.checksum(value)
+    return None if unsigned is None else unsigned - 2**31
 
 
 def suppression_key(recipient: str, list_name: str) -> UUID:
@@ -88,12 +80,6 @@ def of_record(record: Record) -> Row:
         class_of(holds) if holds else None,
         suppression_key(record.recipient, record.list) if pressed else None,
     )
-
-
-def about_of(record: Record) -> UUID | None:
-    """Give the event that a verdict event tells of; None where it is no verdict event, or tells of none."""
-    about = json.loads(record.body).get("about") if record.type == "verdict" else None
-    return UUID(about) if about else None
 
 
 def class_of(verdict: bytes) -> str:
@@ -203,34 +189,16 @@ def of_batch(batch: Batch | None) -> Row:
     """Give what save_cursor takes of a batch."""
     if batch is None:
         return (None,) * 7
-    parts = json.dumps([(part.size, dict(part.headers)) for part in batch.parts]) if batch.parts else ""
     columns = batch.id, list(batch.event_ids), batch.last, batch.content_type, batch.passed_over
-    return *columns, batch.body, parts
+    return *columns, batch.body, tables.of_parts(batch)
 
 
 def cursor(row: Row) -> Cursor:
     """Read a row of cursors, with its batch where there is one."""
-    name, position, attempts, first_attempt, due, holder, lease_until, paused, *rest = row
-    last_answer, last_answer_at, delivered, passed_over, ceiling, suspects, alarmed_at, revision, *pinned = rest
-    return Cursor(
-        name=name,
-        position=position,
-        batch=None if pinned[0] is None else batch(*pinned),
-        attempts=attempts,
-        first_attempt=first_attempt,
-        due=due,
-        holder=holder,
-        lease_until=lease_until,
-        paused=paused,
-        last_answer=plain(last_answer),
-        last_answer_at=last_answer_at,
-        delivered=delivered,
-        passed_over=passed_over,
-        ceiling=ceiling,
-        suspects=suspects,
-        alarmed_at=alarmed_at,
-        revision=revision,
-    )
+    *own, batch_id, event_ids, last, content_type, passed_over, body, parts = row
+    whole = None if batch_id is None else batch(batch_id, event_ids, last, content_type, passed_over, body, parts)
+    found = tables.cursor(own, whole)
+    return replace(found, last_answer=plain(found.last_answer))
 
 
 def batch(
@@ -243,8 +211,7 @@ def batch(
     parts: str,
 ) -> Batch:
     """Read the columns of batches."""
-    read = tuple(Part(size, headers) for size, headers in json.loads(parts or "[]"))
-    return Batch(batch_id, tuple(event_ids), last, body, content_type, passed_over, read)
+    return Batch(batch_id, tuple(event_ids), last, body, content_type, passed_over, tables.parts(parts))
 
 
 def dead_letter(row: Row) -> DeadLetter:

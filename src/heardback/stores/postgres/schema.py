@@ -5,13 +5,13 @@ Opening a connection is in connection; what goes into the queries is in rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
-from types import MappingProxyType
 
 import asyncpg
 
 from heardback.errors import StoreError
+from heardback.stores.tables import named_queries
 
 VERSION = "SELECT to_regclass('heardback.migrations')::text, (SELECT current_setting('server_version_num'))::integer"
 BEGIN = """
@@ -22,12 +22,6 @@ PATIENCE = "SET LOCAL statement_timeout = '60s'"
 LOCK = "SELECT pg_advisory_xact_lock(1212498258, 0)"
 """One process at a time migrates a database; the number says `HEAR`, as in the locks of the migrations themselves."""
 OLDEST = 140_000
-
-
-def named_queries(text: str) -> Mapping[str, str]:
-    """Read the queries of a file: `-- name: NAME`, what it does as comments, and the statement."""
-    sections = [section.partition("\n") for section in text.split("-- name: ")[1:]]
-    return MappingProxyType({name.strip(): rest.strip() for name, _, rest in sections})
 
 
 def read_migrations() -> tuple[str, ...]:

@@ -38,6 +38,7 @@ from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.tables import NO_BOUND, text
 
 AT_ONCE = 100
 """How many are asked for in one statement: SQLite takes long lists of values slowly, and has a bound on them."""
@@ -84,6 +85,11 @@ class SQLiteStore:
         if records:
             await self._writer.transact(lambda connection: append(connection, records))
 
+    async def restore(self, records: Sequence[Record]) -> None:
+        """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""
+        if records:
+            await self._writer.transact(lambda connection: append(connection, records, pressing=False))
+
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Delete the next events that were recorded before a time, if they are settled and no dead letters."""
         values = {"before": rows.first_id(before), "settled": settled, "limit": limit}
@@ -97,7 +103,7 @@ class SQLiteStore:
 
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
         """Give the events behind a position, oldest first."""
-        values = {"after": after, "limit": limit, "max_bytes": max_bytes or rows.NO_BOUND}
+        values = {"after": after, "limit": limit, "max_bytes": max_bytes or NO_BOUND}
         return [rows.stored(row) for row in await self._reader.fetch(QUERIES["read_events"], values)]
 
     async def find(self, wanted: Filter) -> list[Stored]:
@@ -223,7 +229,7 @@ class SQLiteStore:
 
     async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
         """Give the suppression of a recipient in a list, if there is one."""
-        key = rows.text(recipient), rows.text(list_name)
+        key = text(recipient), text(list_name)
         found = await self._reader.fetch(QUERIES["suppression"], key)
         return Suppression(*found[0]) if found else None
 
@@ -231,9 +237,9 @@ class SQLiteStore:
         self, list_name: str | None = None, limit: int = 100, after: tuple[str, str] = ("", "")
     ) -> list[Suppression]:
         """Give the suppressions of a list, or all, by recipient and list."""
-        recipient, after_list = map(rows.text, after)
+        recipient, after_list = map(text, after)
         values = {"recipient": recipient, "after_list": after_list, "limit": limit}
-        values |= {"list": None if list_name is None else rows.text(list_name)}
+        values |= {"list": None if list_name is None else text(list_name)}
         return [Suppression(*row) for row in await self._reader.fetch(QUERIES["suppressions"], values)]
 
     async def suppress(self, suppression: Suppression) -> Suppression:
@@ -242,7 +248,7 @@ class SQLiteStore:
 
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
-        key = rows.text(recipient), rows.text(list_name)
+        key = text(recipient), text(list_name)
         return await self._writer.write(lambda connection: transactions.changed(connection, "release", key)) > 0
 
     async def person(self, person: str) -> Person | None:

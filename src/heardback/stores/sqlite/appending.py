@@ -25,13 +25,13 @@ KEEP = MappingProxyType({size: QUERIES["keep"].format(judged=", ".join(["(?, ?)"
 T = TypeVar("T")
 
 
-def append(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
-    """Append records; unsubscribes stand among the suppressions too."""
+def append(connection: sqlite3.Connection, records: Sequence[Record], *, pressing: bool = True) -> None:
+    """Append records; unsubscribes stand among the suppressions too, unless nobody is `pressing` a button now."""
     [end] = connection.execute(QUERIES["end"]).fetchone()
     for kind, group in groupby(records, kind_of):
         if kind == "ordinary":
             append_ordinary(connection, list(group))
-        elif kind == "unsubscribe":
+        elif kind == "unsubscribe" and pressing:
             pressed = [rows.of_unsubscribe(record) for record in group]
             connection.executemany(QUERIES["suppress"], pressed)
             connection.executemany(QUERIES["append_unsubscribe"], pressed)

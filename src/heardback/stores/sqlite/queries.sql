@@ -307,10 +307,11 @@ SELECT person, consent, at, how, forgotten, change FROM people WHERE change > ? 
 
 -- name: consent
 -- Keeps what a person said. The next number is never below the time, for the file may have been begun in another's place.
-INSERT INTO people (person, consent, at, how, change)
-SELECT :person, :consent, :at, :how, max(coalesce(max(change), 0) + 1, :milliseconds) FROM people WHERE TRUE
+INSERT INTO people (person, consent, at, how, forgotten, change)
+SELECT :person, :consent, :at, :how, :forgotten, max(coalesce(max(change), 0) + 1, :milliseconds) FROM people WHERE TRUE
 ON CONFLICT (person) DO UPDATE
-SET consent = excluded.consent, at = excluded.at, how = excluded.how, change = excluded.change;
+SET consent = excluded.consent, at = excluded.at, how = excluded.how, forgotten = max(forgotten, excluded.forgotten),
+    change = excluded.change;
 
 -- name: forgotten
 -- Notes that a person was forgotten.

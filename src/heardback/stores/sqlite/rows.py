@@ -6,20 +6,16 @@ Pure: the statements they go into are in queries.sql, and who executes them is i
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from heardback.events import Record, milliseconds_of
-from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Part, Person, Stored, Suppression, Vicinity
-
-Row = Sequence[Any]
+from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Person, Stored, Suppression, Vicinity, tables
+from heardback.stores.tables import NO_BOUND, Row, about_of, checksum, text
 
 HOUR_MS = 3_600_000
-LAST_MS = 2**48 - 1
-NO_BOUND = 2**63 - 1
 RARE = "type NOT IN ('open', 'click')"
 """Word for word the condition of the index events_rare, which is used only so."""
 VERDICT = """
@@ -29,19 +25,9 @@ VERDICT = """
 FIRST_SINCE = "SELECT min(position) FROM events INDEXED BY events_by_id WHERE event_id >= :since"
 
 
-def text(value: str) -> str:
-    """Give a text as a column holds it: a lone surrogate, which has no UTF-8, is a question mark."""
-    return value if value.isascii() else value.encode(errors="replace").decode()
-
-
 def first_id(milliseconds: int) -> bytes:
     """Give the lowest UUID version 7 of a millisecond, but for the bits of its version."""
-    return min(max(milliseconds, 0), LAST_MS).to_bytes(6, "big") + bytes(10)
-
-
-def checksum(value: str) -> int | None:
-    """Give what an index knows a text by, whatever the case of its ASCII letters; of an empty text nothing."""
-    return zlib.crc32(value.encode(errors="replace").lower()) if value else None
+    return tables.first_id(milliseconds).bytes
 
 
 def of_record(record: Record) -> Mapping[str, Any]:
@@ -81,12 +67,6 @@ def of_ids(records: Sequence[Record], end: int) -> Mapping[str, Any]:
     """Give what note_blocks takes of the records that were appended behind a position."""
     ids = [record.event_id.bytes for record in records]
     return {"oldest": min(ids), "newest": max(ids), "end": end}
-
-
-def about_of(record: Record) -> UUID | None:
-    """Give the event that a verdict event tells of; None where it is no verdict event, or tells of none."""
-    about = json.loads(record.body).get("about") if record.type == "verdict" else None
-    return UUID(about) if about else None
 
 
 def of_verdicts(record: Record) -> Row:
@@ -205,41 +185,22 @@ def of_batch(reader: str, batch: Batch) -> Mapping[str, Any]:
         "passed_over": batch.passed_over,
         "content_type": batch.content_type,
         "body": batch.body,
-        "parts": json.dumps([(part.size, dict(part.headers)) for part in batch.parts]) if batch.parts else "",
+        "parts": tables.of_parts(batch),
     }
 
 
 def cursor(row: Row) -> Cursor:
     """Read a row of cursors, with its batch where there is one."""
-    name, position, attempts, first_attempt, due, holder, lease_until, paused, *rest = row
-    last_answer, last_answer_at, delivered, passed_over, ceiling, suspects, alarmed_at, revision, *pinned = rest
-    return Cursor(
-        name=name,
-        position=position,
-        batch=None if pinned[0] is None else batch(*pinned),
-        attempts=attempts,
-        first_attempt=first_attempt,
-        due=due,
-        holder=holder,
-        lease_until=lease_until,
-        paused=bool(paused),
-        last_answer=last_answer,
-        last_answer_at=last_answer_at,
-        delivered=delivered,
-        passed_over=passed_over,
-        ceiling=ceiling,
-        suspects=suspects,
-        alarmed_at=alarmed_at,
-        revision=revision,
-    )
+    *own, batch_id, event_ids, last, content_type, passed_over, body, parts = row
+    whole = None if batch_id is None else batch(batch_id, event_ids, last, content_type, passed_over, body, parts)
+    return tables.cursor(own, whole)
 
 
 def batch(
     batch_id: str, event_ids: bytes, last: int, content_type: str, passed_over: int, body: bytes, parts: str
 ) -> Batch:
     """Read the columns of batches."""
-    read = tuple(Part(size, headers) for size, headers in json.loads(parts or "[]"))
-    return Batch(batch_id, parted(event_ids), last, body, content_type, passed_over, read)
+    return Batch(batch_id, parted(event_ids), last, body, content_type, passed_over, tables.parts(parts))
 
 
 def of_dead_letter(dead: DeadLetter) -> Row:
@@ -265,7 +226,10 @@ def of_suppression(suppression: Suppression) -> Mapping[str, Any]:
 
 def of_person(person: Person) -> Mapping[str, Any]:
     """Give what consent takes."""
-    return {**asdict(replace(person, how=text(person.how))), "milliseconds": int(person.at * 1000)}
+    return {
+        **asdict(replace(person, how=text(person.how))),
+        "milliseconds": int(max(person.at, person.forgotten) * 1000),
+    }
 
 
 def of_forgotten(recipient: str, person: str, now: float) -> Mapping[str, Any]:

@@ -6,28 +6,16 @@ Opening a connection is in connection; what goes into the queries is in rows.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from types import MappingProxyType
 
 import aiosqlite
 
 from heardback.errors import StoreError
-from heardback.stores.sqlite.rows import checksum
+from heardback.stores.tables import checksum, named_queries
 
 OURS = 0x48454152
 """PRAGMA application_id of a database that heardback made: `HEAR`."""
-
-
-def named_queries(text: str) -> Mapping[str, str]:
-    """Read the queries of a file: `-- name: NAME`, what it does as comments, and the statement."""
-    sections = [section.partition("\n") for section in text.split("-- name: ")[1:]]
-    return MappingProxyType({name.strip(): without_comments(rest) for name, _, rest in sections})
-
-
-def without_comments(sql: str) -> str:
-    """Give the statement alone: sqlite3 begins a transaction by its first word."""
-    return "\n".join(line for line in sql.splitlines() if line and not line.startswith("--"))
 
 
 def statements(script: str) -> Iterator[str]:

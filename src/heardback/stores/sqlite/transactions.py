@@ -17,13 +17,14 @@ from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import in_thread
 from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.tables import Row, about_of
 
 
 async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], told: Sequence[Record]) -> None:
     """Keep later verdicts, and append the verdict events about what was not erased meanwhile."""
     await connection.execute("BEGIN IMMEDIATE")
     await connection.executemany(QUERIES["revise"], map(rows.of_judged, judged))
-    about = [(record, rows.about_of(record)) for record in told]
+    about = [(record, about_of(record)) for record in told]
     wanted = rows.joined([event_id for _, event_id in about if event_id])
     found = await connection.execute_fetchall(QUERIES["known_events"], {"event_ids": wanted})
     there = {UUID(bytes=event_id) for (event_id,) in found}
@@ -31,7 +32,7 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
     await in_thread(connection, lambda each: append(each, known))
 
 
-async def expire(connection: aiosqlite.Connection, places: Sequence[rows.Row]) -> None:
+async def expire(connection: aiosqlite.Connection, places: Sequence[Row]) -> None:
     """Delete events, given as position and id, and the blocks that hold no other."""
     await connection.executemany(QUERIES["delete_event"], places)
     await connection.execute(QUERIES["delete_blocks"])

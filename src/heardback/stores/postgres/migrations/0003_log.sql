@@ -18,8 +18,9 @@ CREATE TYPE given AS (
     suppression    uuid  -- of an unsubscribe: the key under which the suppression stands
 );
 
-CREATE FUNCTION append(records given[]) RETURNS void LANGUAGE plpgsql AS $$
-    -- Appends records. No statement goes through every week's partitions but where it must.
+CREATE FUNCTION append(records given[], pressing boolean DEFAULT TRUE) RETURNS void LANGUAGE plpgsql AS $$
+    -- Appends records. No statement goes through every week's partitions but where it must. Where nobody is pressing a
+    -- button now, for they come from another store, unsubscribes are like all others.
 DECLARE
     base      bigint;
     week      integer;
@@ -34,7 +35,9 @@ BEGIN
     SELECT coalesce(max(last), 0) INTO base FROM tally WHERE block = (SELECT max(block) FROM tally);
 
     -- One by one: each must see those before it.
-    FOR press IN SELECT * FROM unnest(records) WITH ORDINALITY WHERE type = 'unsubscribe' ORDER BY ordinality LOOP
+    FOR press IN
+        SELECT * FROM unnest(records) WITH ORDINALITY WHERE type = 'unsubscribe' AND pressing ORDER BY ordinality
+    LOOP
         INSERT INTO suppressions (key, recipient, list, since, message_id, recipient_sum)
         VALUES (press.suppression, press.recipient, press.list, milliseconds_of(press.event_id), press.message_id,
                 press.recipient_sum)
@@ -69,7 +72,7 @@ BEGIN
         SELECT event_id, base + ordinality, type, recipient, message_id, list, body, signals, site_id, about,
                recipient_sum, message_id_sum
         FROM unnest(records) WITH ORDINALITY AS fresh
-        WHERE type <> 'unsubscribe'
+        WHERE (type <> 'unsubscribe' OR NOT pressing)
           AND (site_id IS NULL OR EXISTS (
               SELECT FROM site_ids WHERE (site_ids.site_id, site_ids.event_id) = (fresh.site_id, fresh.event_id)
           ))
