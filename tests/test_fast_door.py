@@ -8,15 +8,18 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import pytest
+import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from heardback.doors.fast import FastDoor
 from heardback.doors.replies import Answer, Reply
+from heardback.doors.rest import RestOfHttp
 from heardback.events import Event, new_id
 from heardback.formats import native
 from heardback.journal import Journal
@@ -246,17 +249,23 @@ def test_a_head_has_a_bound(pair: Sequence[Program]) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ") and closed
 
 
+async def swallow(scope: Any, receive: Any, send: Any) -> None:
+    """Be an app that answers once the whole body is there."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
 @asynccontextmanager
 async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
     """Serve a fast door of little patience, with one reply and a journal that writes nothing; give the port."""
-
-    def rest(**_: object) -> Any:
-        raise AssertionError("nothing unusual is sent here")
-
+    rest = partial(RestOfHttp, config=uvicorn.Config(swallow, log_config=None), app_state={})
     hits = {b"GET /o": lambda text, visit: reply}
     journal = Journal(cast("EventLog", None), 9)
-    patience = {"keep_alive_s": 0.4, "request_s": 0.2, "looks_every_s": 0.05}
-    door = FastDoor(hits, journal, lambda _: False, Observer().shown, rest, **patience)
+    door = FastDoor(
+        hits, journal, lambda _: False, Observer().shown, rest, keep_alive_s=0.4, request_s=0.2, looks_every_s=0.05
+    )
     server = await asyncio.get_running_loop().create_server(lambda: door(server_state=state), "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
@@ -295,6 +304,43 @@ def test_who_does_not_get_on_is_hung_up_on(sent: bytes) -> None:
             assert 0.1 < time.monotonic() - began < 5
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "head", ["POST /u/x HTTP/1.1\r\n", "GET /o/x HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"]
+)
+def test_a_body_has_its_time(head: str) -> None:
+    """A body that dribbles is not waited for without end, nor is who is answered by the rest and then stays."""
+
+    async def go() -> None:
+        async with connected() as (reader, writer):
+            began = time.monotonic()
+            writer.write(f"{head}Host: x\r\nContent-Length: {100 * head.startswith('POST')}\r\n\r\n".encode())
+            while not reader.at_eof() and time.monotonic() < began + 5:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await reader.read(1_000)
+                if head.startswith("POST"):
+                    writer.write(b"x")
+                if writer.is_closing() or reader.exception():
+                    break
+            assert 0.3 < time.monotonic() - began < 5
+
+    asyncio.run(go())
+
+
+def test_a_large_body_may_take_longer() -> None:
+    """Who sends a lot, steadily, has the time that it takes."""
+
+    async def go() -> bytes:
+        async with connected() as (reader, writer):
+            writer.write(b"POST /u/x HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+            for _ in range(20):
+                writer.write(bytes(10_000))
+                await asyncio.sleep(0.05)
+            return await reader.readuntil(b"ok")
+
+    assert asyncio.run(go()).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_who_asks_again_is_kept() -> None:

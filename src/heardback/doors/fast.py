@@ -74,7 +74,9 @@ class FastDoor:
     keep_alive_s: float = 30.0
     """How long a connection may be idle."""
     request_s: float = 10.0
-    """How long it may take until a request that has begun is there, or is known not to be ordinary."""
+    """How long it may take until the head of a request that has begun is there. Its body may take `keep_alive_s`."""
+    slowest: int = 8_192
+    """Bytes that are worth another second to a request: who sends less, for long, is hung up on."""
     looks_every_s: float = 5.0
     """How often a connection is looked at for that: a timer for each request would cost more (measured)."""
     heads: Heads = field(default_factory=Heads)
@@ -125,7 +127,7 @@ class Connection(asyncio.Protocol):
         "__weakref__",
         *("_door", "_state", "_make_rest", "_loop", "_transport", "_peer", "_parser", "_timer", "_since"),
         *("_begun", "_whole", "_url", "_method", "_headers", "_body", "_ordinary", "_headed", "_held", "_behind"),
-        *("_reply", "_rest", "_answered", "_is_theirs", "_ending"),
+        *("_reply", "_rest", "_answered", "_arrived", "_is_theirs", "_ending"),
     )
 
     def __init__(self, door: FastDoor, state: State, make_rest: Callable[[], Rest]) -> None:
@@ -138,7 +140,7 @@ class Connection(asyncio.Protocol):
         self._behind = b""
         self._rest: Rest | None = None
         self._is_theirs = self._ending = self._headed = False
-        self._begun = self._whole = self._answered = self._body = 0
+        self._begun = self._whole = self._answered = self._body = self._arrived = 0
         self._url = self._held = b""
         self._since = self._loop.time()
 
@@ -177,21 +179,24 @@ class Connection(asyncio.Protocol):
             self._behind += data
             self._transport.pause_reading()
             return
-        begins = not self._held
+        if not (self._held or self._is_theirs):
+            self._since, self._arrived = self._loop.time(), 0
         self._held += data
         try:
             if self._parser:
                 self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._parser = None  # theirs to the end
+        self._arrived += len(data)
         if self._is_theirs:
             self._pass_on()
         elif self._begun == self._whole == 1 and self._parser:
             self._serve()
         elif self._headed or not self._parser:
             self._give_away()
-        else:
-            self._wait_for_more(begins)
+        elif len(self._held) > LONGEST_HEAD:
+            self._transport.write(TOO_LARGE)
+            self._transport.close()
 
     def pause_writing(self) -> None:
         """Read no more from somebody who does not read our answers."""
@@ -219,6 +224,7 @@ class Connection(asyncio.Protocol):
         """Begin a request. A second one before the first is answered is not ordinary."""
         self._begun += 1
         self._headers = {}
+        self._since, self._arrived = self._loop.time(), 0
 
     def on_url(self, url: bytes) -> None:
         """Take the request's target, or a piece of it."""
@@ -318,13 +324,13 @@ class Connection(asyncio.Protocol):
 
     def _pass_on(self) -> None:
         data, self._held = self._held, b""
-        self._since = self._loop.time()
         if self._rest:
             self._rest.data_received(data)
         self._settle()
 
     def _rest_answered(self) -> None:
         self._answered += 1
+        self._since = self._loop.time()
         self._settle()
 
     def _settle(self) -> None:
@@ -333,18 +339,15 @@ class Connection(asyncio.Protocol):
             self._is_theirs = False
             self._be_idle()
 
-    def _wait_for_more(self, begins: bool) -> None:
-        """Give a request that has begun its time and its space."""
-        if begins:
-            self._since = self._loop.time()
-        if len(self._held) > LONGEST_HEAD:
-            self._transport.write(TOO_LARGE)
-            self._transport.close()
-
     def _look(self) -> None:
-        """Hang up on whoever had their time."""
-        ours = self._reply or (self._is_theirs and self._begun == self._whole)
-        if ours or self._loop.time() < self._since + (self._door.request_s if self._held else self._door.keep_alive_s):
+        """Hang up on whoever had their time; nobody has it while we are to answer."""
+        ours = self._reply or (self._is_theirs and self._begun == self._whole > self._answered)
+        if ours or self._loop.time() < self._since + self._patience_s():
             self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
         else:
             self._transport.abort()
+
+    def _patience_s(self) -> float:
+        """Say how long it may take until the connection is used again, or what has begun on it is there."""
+        patience_s = self._door.request_s if self._held else self._door.keep_alive_s
+        return patience_s + self._arrived / self._door.slowest if self._begun > self._whole else patience_s

@@ -19,7 +19,7 @@ OF_ADDRESSES = b"0123456789."
 
 FOLDED = re.compile(rb"\n[ \t]")
 """A line that goes on: what stands before it may be another the next time."""
-PERSONAL = frozenset({"x-forwarded-for", "forwarded", "x-real-ip", "cookie", "authorization", "content-length"})
+PERSONAL = frozenset({"forwarded", "x-real-ip", "cookie", "authorization", "content-length"})
 """A head with one of these is not remembered: it names somebody, and comes but once. Nor is one that has a body."""
 
 
@@ -69,16 +69,11 @@ class Heads:
     def add(self, data: bytes, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
         """Remember the head of a whole request without a body, as it was read: less the address that was forwarded."""
         found = plain(data)
-        if (
-            found is None
-            or len(found.head) > LONGEST
-            or not found.head.endswith(b"\r\n\r\n")
-            or FOLDED.search(found.head)
-        ):
+        if found is None or len(found.head) > LONGEST or not found.head.endswith(b"\r\n\r\n"):
             return
-        kept = dict(headers)
-        if found.forwarded is not None and kept.get("x-forwarded-for") == found.forwarded:
-            del kept["x-forwarded-for"]
+        if FOLDED.search(found.head) or b"x-forwarded-for" in found.head.lower():
+            return
+        kept = {name: value for name, value in headers.items() if name != "x-forwarded-for"}
         if PERSONAL.isdisjoint(kept):
             if len(self._known) >= AT_MOST:
                 self._known.clear()
