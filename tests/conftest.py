@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
     "tests.contract_operators",
     "tests.contract_people",
     "tests.contract_retention",
+    "tests.contract_stats",
     "tests.contract_verdicts",
 )
 

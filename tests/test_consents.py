@@ -433,8 +433,8 @@ def test_consents_by_the_api(program: Program) -> None:
         ("PUT", "/api/consents/a@x", {"consent": "denied", "how": "x" * 201}, 400),
         ("PUT", "/api/consents/a@x", b"{", 400),
         ("DELETE", "/api/recipients/nobody", None, 400),
-        ("DELETE", "/api/consents/a@x", None, 404),
-        ("GET", "/api/recipients/a@x", None, 404),
+        ("DELETE", "/api/consents/a@x", None, 405),
+        ("GET", "/api/recipients/a@x", None, 405),
     ],
 )
 def test_what_cannot_be_done_is_a_problem(program: Program, method: str, path: str, body: object, status: int) -> None:

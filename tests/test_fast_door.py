@@ -264,7 +264,15 @@ async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
     hits = {b"GET /o": lambda text, visit: reply}
     journal = Journal(cast("EventLog", None), 9)
     door = FastDoor(
-        hits, journal, lambda _: False, Observer().shown, rest, keep_alive_s=0.4, request_s=0.2, looks_every_s=0.05
+        hits,
+        {b"GET /o": lambda status, seconds: None},
+        journal,
+        lambda _: False,
+        Observer().shown,
+        rest,
+        keep_alive_s=0.4,
+        request_s=0.2,
+        looks_every_s=0.05,
     )
     server = await asyncio.get_running_loop().create_server(lambda: door(server_state=state), "127.0.0.1", 0)
     async with server:

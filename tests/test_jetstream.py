@@ -39,6 +39,7 @@ from tests.contract import (
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
+from tests.contract_stats import StatsContract
 from tests.contract_verdicts import VerdictsContract, site_event, verdict_event
 from tests.program import KEY, Program, command, free_port, wait_until
 from tests.servers import Cluster, leader, running
@@ -79,6 +80,10 @@ class TestJetStreamRetention(RetentionContract):
 
 class TestJetStreamPeople(PeopleContract):
     """JetStream keeps what people are promised."""
+
+
+class TestJetStreamStats(StatsContract):
+    """JetStream keeps what those who count are promised."""
 
 
 class TestJetStreamVerdicts(VerdictsContract):

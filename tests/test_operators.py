@@ -188,7 +188,7 @@ def test_a_new_destination_begins_where_it_is_told(tmp_path: Path) -> None:
         ("POST", "/api/destinations/other/replay", {"since": "2026-01-31"}, 404),
         ("GET", "/api/destinations/other/dead-letters", None, 404),
         ("POST", "/api/destinations/other/dead-letters/retry", None, 404),
-        ("GET", "/api/destinations/main/pause", None, 404),
+        ("GET", "/api/destinations/main/pause", None, 405),
         ("POST", "/api/destinations/main/replay", None, 400),
         ("POST", "/api/destinations/main/replay", {}, 400),
         ("POST", "/api/destinations/main/replay", {"since": ""}, 400),
@@ -210,7 +210,7 @@ def test_a_new_destination_begins_where_it_is_told(tmp_path: Path) -> None:
         ("GET", "/api/suppressions/nobody@x", None, 404),
         ("DELETE", "/api/suppressions/nobody@x", None, 404),
         ("PUT", "/api/suppressions/nobody", None, 400),
-        ("PUT", "/api/suppressions", None, 404),
+        ("PUT", "/api/suppressions", None, 405),
     ],
 )
 def test_what_cannot_be_done_is_a_problem(program: Program, method: str, path: str, body: object, status: int) -> None:

@@ -24,6 +24,7 @@ from tests.contract import HUMAN, NOON, OpenStore, StoreContract, click, everyth
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
+from tests.contract_stats import StatsContract
 from tests.contract_verdicts import VerdictsContract, site_event
 from tests.postgres import PostgresServer
 
@@ -65,6 +66,10 @@ class TestPostgresPeople(PeopleContract):
     """PostgreSQL keeps what people are promised."""
 
 
+class TestPostgresStats(StatsContract):
+    """PostgreSQL keeps what those who count are promised."""
+
+
 class TestPostgresVerdicts(VerdictsContract):
     """PostgreSQL keeps what the judge is promised."""
 
@@ -78,7 +83,7 @@ class TestPostgres(StoreContract):
         other = await connected(url)
         writing = other.transaction()
         await writing.start()
-        await other.execute(QUERIES["append"], rows.of_records([first]))
+        await other.execute(QUERIES["append"], rows.of_records([first]), True)
         appending = asyncio.ensure_future(store.append([second]))
         await asyncio.sleep(0.2)
         assert not appending.done()
@@ -103,6 +108,15 @@ class TestPostgres(StoreContract):
                 pass
         assert await everything(store) == [record]
         await store.close()
+
+    async def test_time_outs_of_the_server(self, store: Store) -> None:
+        """The server itself ends what runs, or idles in a transaction, for too long: also where nobody waits any more."""
+        assert isinstance(store, PostgresStore)
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            assert await store._others.fetch(f"SHOW {name}") == [("10s",)]
+        with pytest.raises(StoreError, match="canceling statement due to statement timeout"):
+            await store._others.use(lambda other: other.execute("SET LOCAL statement_timeout = 50; SELECT pg_sleep(9)"))
+        assert await store.end() == 0
 
     async def test_fault_in_a_record(self, store: Store) -> None:
         """A record that no column can hold is its maker's fault, not the store's; nothing of its append is kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import signal
 import smtplib
 import socket
@@ -287,7 +288,8 @@ def test_the_program_relays_and_drains(tmp_path: Path) -> None:
     """As a process: it says where it listens; at SIGTERM idle clients hear 421, and a letter in flight its reply."""
     with NextHop() as hop, Program(tmp_path, f'[relay]\nlisten = "127.0.0.1:0"\nnext_hop = "{hop.address}"') as program:
         wait_until(lambda: any("relay listening at" in line for line in program.said), "it says where")
-        port = int(next(line for line in program.said if "relay listening at" in line).rpartition(":")[2])
+        line = next(line for line in program.said if "relay listening at" in line)
+        port = int(json.loads(line)["message"].rpartition(":")[2])
         idle = smtplib.SMTP("127.0.0.1", port, "c", timeout=30)
         idle.ehlo()
         busy = smtplib.SMTP("127.0.0.1", port, "c", timeout=30)

@@ -26,6 +26,7 @@ from tests.contract import LETTER, NOON, OpenStore, StoreContract, click, everyt
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
+from tests.contract_stats import StatsContract
 from tests.contract_verdicts import VerdictsContract
 
 APPEND_BEFORE = """
@@ -78,6 +79,10 @@ class TestSQLiteRetention(RetentionContract):
 
 class TestSQLitePeople(PeopleContract):
     """SQLite keeps what people are promised."""
+
+
+class TestSQLiteStats(StatsContract):
+    """SQLite keeps what those who count are promised."""
 
 
 class TestSQLiteVerdicts(VerdictsContract):

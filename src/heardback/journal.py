@@ -59,6 +59,8 @@ class _Group:
     """Until when, by the monotonic clock, and whom to tell."""
     due: float = math.inf
     """When the first of them has waited long enough, and what looks after that."""
+    began: float = 0.0
+    """When the first of them came."""
     timer: asyncio.TimerHandle | None = None
 
     def await_until(self, due: float, overdue: Callable[[_Group], None]) -> None:
@@ -77,11 +79,21 @@ class _Group:
 class Journal:
     """Group commit before an event log. Nothing is written but while `run` runs."""
 
-    def __init__(self, log: EventLog, bound: int, committed: Callable[[], None] = lambda: None) -> None:
-        """Take the log, how many records memory may hold, and what to call after each commit."""
+    def __init__(
+        self,
+        log: EventLog,
+        bound: int,
+        committed: Callable[[], None] = lambda: None,
+        measured: Callable[[int, float], None] = lambda events, waited_s: None,
+    ) -> None:
+        """Take the log, how many records memory may hold, and what to call after each commit.
+
+        `measured` is told how many records one had, and how many seconds the first of them waited for it.
+        """
         self._log = log
         self._bound = bound
         self._committed = committed
+        self._measured = measured
         self._open = _Group()
         self._shut = _Group()
         self._chunk: list[Record] = []
@@ -112,6 +124,7 @@ class Journal:
         group = self._open
         if not group.records:
             self._arrived.set()
+            group.began = asyncio.get_running_loop().time()
         group.records.append(record)
         if not self.healthy:
             self.counts.kept += 1
@@ -167,6 +180,7 @@ class Journal:
         while group.records:
             self._chunk, group.records = group.records[:GROUP], group.records[GROUP:]
             await self._persist(group)
+            self._measured(len(self._chunk), asyncio.get_running_loop().time() - group.began)
             self._chunk = []
         self._answer(group, "durable")
         self._tell()

@@ -28,7 +28,10 @@ class Supervisor:
     """Keeps `count` processes of a target running until a signal comes."""
 
     def __init__(self, target: Callable[..., None], args: tuple[object, ...], count: int) -> None:
-        """Take a function that a fresh interpreter can import, its arguments (they are pickled) and how many to run."""
+        """Take a function that a fresh interpreter can import, its arguments (they are pickled) and how many to run.
+
+        Before the arguments stands the worker's place: a number from 0 on, which its successor has too.
+        """
         self._target, self._args, self._count = target, args, count
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[SpawnProcess] = []
@@ -38,7 +41,7 @@ class Supervisor:
         """Run the workers until SIGTERM or SIGINT, then end them all: 12 s for what is in flight, then by force."""
         before = {number: signal.signal(number, self._end) for number in SIGNALS}
         try:
-            self._workers = [self._start() for _ in range(self._count)]
+            self._workers = [self._start(place) for place in range(self._count)]
             while not self._ending:
                 self._watch()
         finally:
@@ -46,8 +49,8 @@ class Supervisor:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _start(self) -> SpawnProcess:
-        worker = self._context.Process(target=self._target, args=self._args)
+    def _start(self, place: int) -> SpawnProcess:
+        worker = self._context.Process(target=self._target, args=(place, *self._args))
         worker.start()
         return worker
 
@@ -60,7 +63,7 @@ class Supervisor:
             if not worker.is_alive() and not self._ending:
                 logger.error("worker %d ended with status %s: starting another", worker.pid, worker.exitcode)
                 time.sleep(PAUSE_S)
-                self._workers[place] = self._start()
+                self._workers[place] = self._start(place)
 
     def _stop(self) -> None:
         deadline = time.monotonic() + ENDS_WITHIN_S

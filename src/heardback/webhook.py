@@ -130,8 +130,12 @@ class Webhook:
         tls: ssl.SSLContext,
         clock: Clock = time.time,
         resolve: Resolve = resolve,
+        told: Callable[[str], None] = lambda answer: None,
     ) -> None:
-        """Connect to nothing yet; `clock` dates the signatures. The format is the one that the settings name."""
+        """Connect to nothing yet; `clock` dates the signatures. The format is the one that the settings name.
+
+        `told` is called with each answer in a few words.
+        """
         self._destination = destination
         self._format = form or FORMATS[destination.format]
         self._url = address(destination.url, self._format.path)
@@ -140,12 +144,18 @@ class Webhook:
         self._tls = tls
         self._clock = clock
         self._resolve = resolve
+        self._told = told
         self._transport = self._connections(None)
         self._through = ""
         """The address of the proxy that the connections go through."""
 
     async def post(self, batch: Batch) -> Outcome:
         """Post one request once and say what came of it; whatever goes wrong on the way is a Retry."""
+        outcome = await self._attempted(batch)
+        self._told(outcome.answer)
+        return outcome
+
+    async def _attempted(self, batch: Batch) -> Outcome:
         try:
             async with asyncio.timeout(self._destination.timeout_s):
                 return await self._post(batch)

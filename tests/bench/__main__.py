@@ -11,6 +11,9 @@ from typing import Any
 
 from tests.bench import chaos, delivery, door, grown, growth, judging, letters, relay, starts, stores, traffic
 
+SIZES = (0, 1_000_000, 10_000_000)
+"""Of the stores that growth makes."""
+
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "door": lambda args: door.measure(door.QUICK if args.quick else door.Plan()),
     "letters": lambda _: letters.measure(),
@@ -19,7 +22,7 @@ MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "chaos": lambda args: chaos.measure(args.minutes),
     "delivery": lambda args: delivery.measure(args.events or 200_000),
     "grown": lambda args: grown.measure(args.events or 10_000_000),
-    "growth": lambda args: growth.measure(args.events or 1_000_000),
+    "growth": lambda args: growth.measure([args.events] if args.events else SIZES),
     "judging": lambda _: judging.measure(),
     "stores": lambda _: stores.measure(),
     "traffic": lambda _: traffic.measure(),
@@ -33,7 +36,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--minutes", type=float, default=5, help="chaos: for how long (default: 5)")
     parser.add_argument(
-        "--events", type=int, help="how many (default: delivery 200000, growth 1000000, grown 10000000)"
+        "--events", type=int, help="how many (default: delivery 200000, growth 0, 1000000 and 10000000, grown 10000000)"
     )
     parser.add_argument("--quick", action="store_true", help="door: one short round, to see that everything runs")
     args = parser.parse_args()

@@ -11,7 +11,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -21,11 +21,13 @@ from typing import Any
 
 from heardback.dispatcher import overview
 from heardback.events import Record, new_id
+from heardback.judge import READERS as JUDGES
 from heardback.retention import DAY_S, PAUSES, STEP
 from heardback.settings import Destination
 from heardback.stores import Judged, Vicinity
 from heardback.stores.sqlite import SQLiteStore
 from heardback.stores.tables import checksum
+from tests.bench.sizes import HEAD, table
 from tests.program import Program, command
 from tests.receiver import Receiver
 
@@ -47,19 +49,26 @@ FROM (
 """
 VERDICT = b'{"class":"human","reasons":["mail client"]}'
 JUDGE = "INSERT INTO verdicts (position, verdict) SELECT position, ? FROM events"
+DONE = "UPDATE cursors SET position = (SELECT coalesce(max(position), 0) FROM events) WHERE substr(name, 1, 1) = '_'"
+"""heardback's own readers have been there; the destination has not."""
 
 
-def measure(events: int) -> dict[str, Any]:
-    """Make the store, take the measurements, print the table."""
-    with tempfile.TemporaryDirectory(prefix="heardback-growth-") as folder:
-        path = Path(folder) / "heardback.db"
-        began = time.monotonic()
-        asyncio.run(fill(path, events))
-        print(f"{events} events over {SPAN_S / DAY_S:.0f} days, made in {time.monotonic() - began:.0f} s")
-        figures = {"bytes an event": path.stat().st_size / events} | asyncio.run(taken(path))
+def measure(sizes: Sequence[int]) -> dict[str, Any]:
+    """Make a store of each size, measure the table's rows on it, and on the largest, the last, all the rest."""
+    rows, figures = [], {}
+    for events in sizes:
+        with tempfile.TemporaryDirectory(prefix="heardback-growth-") as folder:
+            path = Path(folder) / "heardback.db"
+            began = time.monotonic()
+            asyncio.run(fill(path, events))
+            print(f"{events:,} events over {SPAN_S / DAY_S:.0f} days, made in {time.monotonic() - began:.0f} s")
+            print(HEAD)
+            rows += table(path, events)
+            if events == sizes[-1]:
+                figures = asyncio.run(taken(path))
     for name, figure in figures.items():
         print(f"{name:<52}{figure:>12.3f}")
-    return {"events": events, **figures}
+    return {"rows": rows, "events": sizes[-1], **figures}
 
 
 async def taken(path: Path) -> dict[str, float]:
@@ -81,6 +90,8 @@ async def fill(path: Path, events: int) -> None:
     """Make a store of so many events, all of them waiting: without indexes first, which are made again at the end."""
     store = await SQLiteStore.open(path)
     await store.start("main", 0)
+    for reader in JUDGES:
+        await store.start(reader, 0)
     await store.close()
     begin = time.time() - SPAN_S
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -99,6 +110,7 @@ async def fill(path: Path, events: int) -> None:
         for _, sql in indexes:
             other.execute(sql)
         other.execute(JUDGE, (VERDICT,))
+        other.execute(DONE)
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     os.sync()
 

@@ -9,9 +9,10 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from heardback.events import Event, new_id
@@ -19,10 +20,13 @@ from heardback.formats.native import record
 from heardback.journal import Journal
 from heardback.settings import sqlite_path
 from heardback.stores import Store
+from heardback.stores.jetstream import JetStreamStore
 from heardback.stores.postgres import PostgresStore
 from heardback.stores.sqlite import SQLiteStore
 from tests.bench.delivery import SPAWN, run
+from tests.cluster import HASH_KEY
 from tests.postgres import PostgresServer
+from tests.servers import Cluster
 
 ROUNDS, SECONDS, PAGE = 3, 4.0, 500
 READERS = 256
@@ -42,9 +46,12 @@ def measure() -> dict[str, Any]:
     for name, each in medians.items():
         print(f"{name:<12}" + "".join(f"{what:>16}{rate:>10.0f}/s" for what, rate in each.items()))
     ratios = {
-        "postgresql in, of sqlite's": medians["postgresql"]["in, 1 tracker"] / medians["sqlite"]["in, 1 tracker"],
-        "postgresql in, 2 trackers of 1": medians["postgresql"]["in, 2 trackers"]
-        / medians["postgresql"]["in, 1 tracker"],
+        f"{name} in, of sqlite's": medians[name]["in, 1 tracker"] / medians["sqlite"]["in, 1 tracker"]
+        for name in medians
+        if name != "sqlite"
+    }
+    ratios |= {
+        f"{name} in, 2 trackers of 1": each["in, 2 trackers"] / each["in, 1 tracker"] for name, each in medians.items()
     }
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.2f}")
@@ -54,8 +61,12 @@ def measure() -> dict[str, Any]:
 @contextmanager
 def engines() -> Iterator[Mapping[str, str]]:
     """Give the URL of an empty store of each engine."""
-    with tempfile.TemporaryDirectory(prefix="heardback-stores-") as folder, PostgresServer() as server:
-        yield {"sqlite": f"sqlite:///{folder}/heardback.db", "postgresql": server.url()}
+    with (
+        tempfile.TemporaryDirectory(prefix="heardback-stores-") as folder,
+        PostgresServer() as server,
+        Cluster(Path(folder)) as cluster,
+    ):
+        yield {"sqlite": f"sqlite:///{folder}/heardback.db", "postgresql": server.url(), "nats": cluster.url}
 
 
 def turn(url: str) -> dict[str, float]:
@@ -77,8 +88,12 @@ def together(url: str, trackers: int) -> float:
 
 async def fed(url: str, start: float) -> int:
     """Be a tracker with many readers; give how many events became durable in its time."""
-    store = await opened(url)
-    journal = Journal(store, 100_000)
+    async with opened(url) as store:
+        return await written(Journal(store, 100_000), start)
+
+
+async def written(journal: Journal, start: float) -> int:
+    """Let the readers read; give how many events became durable."""
     writing = asyncio.create_task(journal.run())
     await asyncio.sleep(start - time.time())
     end = time.monotonic() + SECONDS
@@ -93,7 +108,6 @@ async def fed(url: str, start: float) -> int:
     await asyncio.gather(*map(read, range(READERS)))
     journal.close()
     await writing
-    await store.close()
     return journal.counts.durable
 
 
@@ -106,16 +120,24 @@ def together_out(url: str) -> float:
 
 async def drained(url: str) -> float:
     """Read everything, page by page."""
-    store = await opened(url)
-    began, position, count = time.perf_counter(), 0, 0
-    while page := await store.read(position, PAGE, 1_000_000):
-        position = page[-1].position
-        count += len(page)
-    rate = count / (time.perf_counter() - began)
-    await store.close()
-    return rate
+    async with opened(url) as store:
+        await store.end()
+        began, position, count = time.perf_counter(), 0, 0
+        while page := await store.read(position, PAGE, 1_000_000):
+            position = page[-1].position
+            count += len(page)
+        return count / (time.perf_counter() - began)
 
 
-async def opened(url: str) -> Store:
-    """Open a store by its URL."""
-    return await (PostgresStore.open(url) if url.startswith("postgresql:") else SQLiteStore.open(sqlite_path(url)))
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    """Open a store by its URL; of a cluster each tracker has a projection of its own."""
+    with tempfile.TemporaryDirectory(prefix="heardback-node-") as folder:
+        if url.startswith("nats:"):
+            store: Store = await JetStreamStore.open(url, Path(folder) / "projection.db", HASH_KEY)
+        else:
+            store = await (
+                PostgresStore.open(url) if url.startswith("postgresql:") else SQLiteStore.open(sqlite_path(url))
+            )
+        yield store
+        await store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from heardback import demo, server
+from heardback import demo, logs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,5 +18,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo."""
-    server.quiet()
+    logs.begin()
     return demo.run()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from heardback import files, server
+from heardback import files, logs, server
 from heardback.errors import SettingsError
 from heardback.migration import Count, Tell, migrate
 from heardback.settings import Settings, checks
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(("--from and --to are the same store: name two",))
     # as if the settings named the source, for its keys may stand beside it
     settings = files.load(args.config, {**os.environ, "HEARDBACK_DATABASE": args.source}).settings
-    server.quiet()
+    logs.begin()
     with shown() as tell:
         counts = asyncio.run(moved(settings, args.target, tell))
     for count in counts:

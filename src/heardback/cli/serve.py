@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import sys
 from socket import socket
 
-from heardback import files, server
+from heardback import files, logs, server
 from heardback.formats import FORMATS
 from heardback.keys import GUESSED, Key
+from heardback.server.service import notify
 from heardback.settings import Settings
+
+logger = logging.getLogger("heardback")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,24 +25,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     loaded = files.load(args.config, os.environ, make=True)
-    server.quiet()
+    logs.begin(loaded.settings.server.log)
     bound, mail = server.listening(loaded.settings), server.relaying(loaded.settings)
-    for remark in (*made(loaded), *loaded.warnings, *cautions(loaded.settings)):
-        say(remark)
+    for remark in made(loaded):
+        logger.info(remark)
+    for remark in (*loaded.warnings, *cautions(loaded.settings)):
+        logger.warning(remark)
     server.run(loaded.settings, bound, lambda: welcome(bound, mail), mail)
     return 0
 
 
 def welcome(bound: socket, mail: socket | None) -> None:
-    """Say where the server is reached."""
-    say(f"listening at {server.address(bound)}")
+    """Say where the server is reached, to who reads the log and to systemd."""
+    logger.info("listening at %s", server.address(bound))
     if mail:
-        say(f"relay listening at {server.place(mail)}")
-
-
-def say(remark: str) -> None:
-    """Tell whoever started the server; standard output stays empty."""
-    print(f"heardback: {remark}", file=sys.stderr, flush=True)
+        logger.info("relay listening at %s", server.place(mail))
+    notify("READY=1", os.environ)
 
 
 def made(loaded: files.Loaded) -> list[str]:

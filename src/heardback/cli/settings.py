@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator
 from datetime import datetime
 
 from heardback.errors import SettingsError
 from heardback.files import Loaded, load, new_key
 from heardback.keys import Key
-from heardback.settings import TABLE, Destination, Row, example, toml, value_at
+from heardback.settings import example, toml
+from heardback.settings.stars import in_force
 from heardback.signatures import new_ecdsa
-
-STARS = "***"
-PASSWORD = re.compile(r"((?<=://)[^@/:]*:(?=[^@/]*@)|[?&]password=)[^@/&]*")
 
 
 def configure_settings(parser: argparse.ArgumentParser) -> None:
@@ -93,31 +89,5 @@ def as_json(loaded: Loaded) -> str:
 
 
 def shown(loaded: Loaded) -> Iterator[tuple[str, object]]:
-    """Give the settings by name, secrets starred, a destination as the mapping of its own."""
-    for row in TABLE:
-        if row.name == "destinations":
-            yield row.name, [starred_destination(each) for each in loaded.settings.destinations]
-        elif row.name in loaded.origins:
-            yield row.name, starred(value_at(loaded.settings, row.name), row)
-
-
-def starred_destination(destination: Destination) -> dict[str, object]:
-    """Give a destination's settings by name, secrets starred."""
-    by_name = {row.name: row for row in TABLE}
-    return {
-        each.name: starred(getattr(destination, each.name), by_name[f"destinations.{each.name}"])
-        for each in fields(destination)
-    }
-
-
-def starred(value: object, row: Row) -> object:
-    """Put stars in a secret's place, so that one sees whether it is there and no more."""
-    if row.name == "database":
-        return PASSWORD.sub(rf"\1{STARS}", str(value))
-    if not row.secret:
-        return value
-    if isinstance(value, Mapping):
-        return dict.fromkeys(value, STARS)
-    if isinstance(value, tuple):
-        return [STARS] * len(value)
-    return STARS if value else ""
+    """Give the settings by name, secrets starred, of those whose origin is known."""
+    return ((name, value) for name, value in in_force(loaded.settings) if name in {*loaded.origins, "destinations"})

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from heardback.dispatcher.pace import Pace
 from heardback.dispatcher.portions import batch_of, fitted, gathering, portion, round_of
 from heardback.dispatcher.round import Round
 from heardback.dispatcher.selection import Selection, subject_of
+from heardback.dispatcher.turns import Turns
 from heardback.errors import StoreError
 from heardback.events import Clock, Record
 from heardback.formats import Format
@@ -35,13 +36,16 @@ HELD_LOOK_S = 0.25
 """How often a loop looks whether the next event was judged meanwhile; news is of recordings too, so it does not ask."""
 ROUND_PAGE = 100
 """How many events are read to find the few of a round."""
-GIVE_WAY_S, REST_S = 10e-3, 100e-6
-"""How long a lane rests for each commit of the journal since its last rest; and, at most, for each event of its batch.
-
-It rests three times a batch, so that a reader waits for one short turn at store and processor at most (measured).
-"""
 
 log = logging.getLogger("heardback.dispatcher")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """There is nothing to post for so long; with `news`, until something is recorded."""
+
+    seconds: float
+    news: bool = False
 
 
 class Lane:
@@ -55,6 +59,7 @@ class Lane:
         webhook: Webhook,
         holder: str,
         hash_key: str,
+        turns: Turns,
         clock: Clock,
         random: Callable[[], float],
         schedule: Sequence[float],
@@ -73,13 +78,11 @@ class Lane:
         self._pace = Pace(destination.rate_per_minute or form.rate_per_minute(destination.headers))
         self._alarm = Alarm(store, destination, form)
         self._news = asyncio.Event()
-        self._commits = 0
-        """Of the journal, since the last rest."""
+        self._turns = turns
         self._troubled = False
 
     def wake(self) -> None:
         """Say that there are new events."""
-        self._commits += 1
         self._news.set()
 
     async def start(self) -> Cursor:
@@ -112,53 +115,58 @@ class Lane:
     async def step(self) -> None:
         """Do the next thing there is to do, or wait a moment where there is none."""
         self._news.clear()
+        async with self._turns.turn():
+            found = await self._next()
+        if isinstance(found, Cursor):
+            await self._attempt(found)
+        else:
+            await self._wait(found)
+
+    async def _next(self) -> Cursor | Wait:
+        """Give the cursor whose pinned batch is to be posted now, or say how long nothing is."""
         cursor, now = await self.start(), self._clock()
         await self._alarm.look(cursor, now)
         if cursor.paused or cursors.is_held(cursor, self._holder, now):
-            await asyncio.sleep(POLL_S)
-        elif not cursors.is_due(cursor, now):
-            await asyncio.sleep(min(cursor.due - now, POLL_S))
-        elif cursor.batch is None:
-            await self._fill(cursor, now)
-        elif claimed := await self._store.save(cursors.claimed(cursor, self._holder, now)):
-            await self._attempt(claimed)
+            return Wait(POLL_S)
+        if not cursors.is_due(cursor, now):
+            return Wait(min(cursor.due - now, POLL_S))
+        if cursor.batch is None:
+            return await self._fill(cursor, now)
+        return await self._store.save(cursors.claimed(cursor, self._holder, now)) or Wait(0)
 
-    async def _fill(self, cursor: Cursor, now: float) -> None:
-        """Pin and post what comes next: dead letters that somebody wants to be retried, else the next events."""
+    async def _fill(self, cursor: Cursor, now: float) -> Cursor | Wait:
+        """Pin what comes next: dead letters that somebody wants to be retried, else the next events."""
         at_once = ROUND_PAGE if self._format.single else self._to.max_batch
         if retried := await self._store.retried(cursor.name, at_once):
-            await self._retry(cursor, retried, now)
-            return
+            return await self._retry(cursor, retried, now)
         end = await self._store.end()
         page = await self._store.read(cursor.position, at_once, self._to.max_bytes)
         if ready := self._selection.ready(page, now):
-            await self._go_on(cursor, ready, len(ready) == len(page) and page[-1].position < end, now)
-        elif page:
-            await asyncio.sleep(HELD_LOOK_S)
-        else:
-            await self._wait_for_news()
+            return await self._go_on(cursor, ready, len(ready) == len(page) and page[-1].position < end, now)
+        return Wait(HELD_LOOK_S) if page else Wait(POLL_S, news=True)
 
-    async def _retry(self, cursor: Cursor, page: Sequence[Stored], now: float) -> None:
-        """Pin and post dead letters, which they are until they are settled; the cursor stays where it is."""
+    async def _retry(self, cursor: Cursor, page: Sequence[Stored], now: float) -> Cursor | Wait:
+        """Pin dead letters, which they are until they are settled; the cursor stays where it is."""
         batch = replace(await self._batch(cursor, page, now), last=cursor.position, passed_over=0)
         if batch.event_ids:
-            await self._send(cursor, batch, now)
-        else:
-            event_ids = tuple(stored.record.event_id for stored in page)
-            await self._store.save(cursors.passed(cursor, cursor.position, 0), settled=event_ids)
+            return await self._pin(cursor, batch, now)
+        event_ids = tuple(stored.record.event_id for stored in page)
+        await self._store.save(cursors.passed(cursor, cursor.position, 0), settled=event_ids)
+        return Wait(0)
 
-    async def _go_on(self, cursor: Cursor, page: Sequence[Stored], more: bool, now: float) -> None:
-        """Pin and post the next events, once they are enough or have waited long enough."""
+    async def _go_on(self, cursor: Cursor, page: Sequence[Stored], more: bool, now: float) -> Cursor | Wait:
+        """Pin the next events, once they are enough or have waited long enough."""
         full = more or self._format.single or len(page) >= cursors.largest_batch(cursor, self._to.max_batch)
         if not full and (left := gathering(page, self._to.max_wait_s, now)):
-            await asyncio.sleep(min(left, POLL_S))
-            return
+            return Wait(min(left, POLL_S))
         batch = await self._batch(cursor, page, now)
         if batch.event_ids:
-            await self._send(cursor, batch, now)
-        else:
-            await self._store.save(cursors.passed(cursor, batch.last, batch.passed_over))
-            await asyncio.sleep(0 if full else PASSING_S)
+            return await self._pin(cursor, batch, now)
+        await self._store.save(cursors.passed(cursor, batch.last, batch.passed_over))
+        return Wait(0 if full else PASSING_S)
+
+    async def _pin(self, cursor: Cursor, batch: Batch, now: float) -> Cursor | Wait:
+        return await self._store.save(cursors.pinned(cursor, batch, self._holder, now)) or Wait(0)
 
     async def _batch(self, cursor: Cursor, page: Sequence[Stored], now: float) -> Batch:
         """Make a batch of the first events of a page that are sent; one of none, where none is."""
@@ -186,21 +194,12 @@ class Lane:
         found = {each.record.event_id: each.record for each in await self._store.get(list(about.values()))}
         return {event_id: found[subject] for event_id, subject in about.items() if subject in found}
 
-    async def _send(self, cursor: Cursor, batch: Batch, now: float) -> None:
-        await self._give_way(batch)
-        if pinned := await self._store.save(cursors.pinned(cursor, batch, self._holder, now)):
-            await self._give_way(batch)
-            await self._attempt(pinned)
-            await self._give_way(batch)
-
-    async def _give_way(self, batch: Batch) -> None:
-        """Rest, the longer the more was recorded since the last rest: a backlog must not slow the readers down."""
-        commits, self._commits = self._commits, 0
-        await asyncio.sleep(min(commits * GIVE_WAY_S, len(batch.event_ids) * REST_S))
-
-    async def _wait_for_news(self) -> None:
+    async def _wait(self, wait: Wait) -> None:
+        if not wait.news:
+            await asyncio.sleep(wait.seconds)
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
+            async with asyncio.timeout(wait.seconds):
                 await self._news.wait()
 
     async def _attempt(self, cursor: Cursor) -> None:
@@ -212,7 +211,8 @@ class Lane:
             keeper.cancel()
         while True:
             try:
-                await self._conclude(claim, outcomes)
+                async with self._turns.turn():
+                    await self._conclude(claim, outcomes)
             except StoreError as error:
                 await self._rest(error)
             else:

@@ -49,11 +49,8 @@ class Selection:
         return subject is not None and self.takes(subject, terms, {})
 
     def held(self, record: Record, now: float) -> float:
-        """Give the seconds for which an event may still wait for its verdict."""
-        if record.verdict or record.type == "verdict" or record.type not in self.types:
-            return 0.0
-        left = milliseconds_of(record.event_id) / 1000 + HELD_S - now
-        return left if 0 < left <= HELD_S + AHEAD_S else 0.0
+        """Give the seconds for which an event may still wait for its verdict; one that is not sent waits for none."""
+        return held(record, now) if record.type in self.types else 0.0
 
     def ready(self, page: Sequence[Stored], now: float) -> Sequence[Stored]:
         """Give the events of a page before the first that waits for its verdict."""
@@ -61,6 +58,14 @@ class Selection:
             if self.held(stored.record, now):
                 return page[:index]
         return page
+
+
+def held(record: Record, now: float) -> float:
+    """Give the seconds for which an event may still wait for its verdict."""
+    if record.verdict or record.type == "verdict":
+        return 0.0
+    left = milliseconds_of(record.event_id) / 1000 + HELD_S - now
+    return left if 0 < left <= HELD_S + AHEAD_S else 0.0
 
 
 def class_of(record: Record) -> str:

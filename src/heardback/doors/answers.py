@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -11,26 +12,36 @@ from starlette.responses import Response
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Problem(Exception):
     """An answer that is a problem: its status, what it is, and what to do."""
 
-    def __init__(self, status: int, title: str, detail: str = "", faults: Mapping[str, str] | None = None) -> None:
-        """Take, besides, what is wrong with a body: JSON pointers and what is to be said of each place."""
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str = "",
+        faults: Mapping[str, str] = NOTHING,
+        headers: Mapping[str, str] = NOTHING,
+    ) -> None:
+        """Take, besides, what is wrong with a body, JSON pointers and what is to be said of each place; and headers."""
         super().__init__(title)
-        self.status, self.title, self.detail, self.faults = status, title, detail, faults or {}
+        self.status, self.title, self.detail, self.faults, self.headers = status, title, detail, faults, headers
 
-    def answer(self) -> Response:
-        """Give it as problem details."""
+    def answer(self, request_id: str = "") -> Response:
+        """Give it as problem details, with the request's id where it has one."""
         said: dict[str, Any] = {"type": "about:blank", "title": self.title, "status": self.status}
         if self.detail:
             said["detail"] = self.detail
+        if request_id:
+            said["request_id"] = request_id
         if self.faults:
             said["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in self.faults.items()]
-        headers = {**HEADERS, "www-authenticate": "Bearer"} if self.status == 401 else HEADERS
-        return Response(orjson.dumps(said), self.status, headers, "application/problem+json")
+        return Response(orjson.dumps(said), self.status, {**HEADERS, **self.headers}, "application/problem+json")
 
 
 def as_json(content: object, status: int = 200) -> Response:

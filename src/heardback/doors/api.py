@@ -1,63 +1,84 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-What operators do is in operators, who unsubscribed in suppressions, what people said of being tracked in consents, site
-events in site; what is asked of a body stands in bodies, problems and JSON answers in answers.
+Who comes in is in guard, what operators do in operators, who unsubscribed in suppressions, what people said of being
+tracked in consents, site events in site, events as they come in live, what is written of all this in openapi; what is
+asked of a body stands in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from hmac import compare_digest
+from functools import partial
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
 
 from heardback.consents import Consents
 from heardback.dispatcher import overview
 from heardback.doors import bodies
-from heardback.doors.answers import Endpoint, Problem, as_json, listed
+from heardback.doors.answers import Problem, as_json, listed
 from heardback.doors.consents import Recipients
+from heardback.doors.guard import Guard
+from heardback.doors.live import LiveDoor
+from heardback.doors.metrics import Metrics
+from heardback.doors.openapi import OpenApi
 from heardback.doors.operators import Operators
 from heardback.doors.site import SiteDoor
 from heardback.doors.suppressions import Suppressions
-from heardback.errors import BadLetter, StoreError
 from heardback.formats import native
 from heardback.settings import Destination
 from heardback.stores import Store
 from heardback.tracker import Tracker
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+Instead = Callable[[Request, Exception], Awaitable[Response]]
+"""Answers a request that came to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiDoor:
     """What the private door needs of the rest, and its answers."""
 
-    token: str
+    guard: Guard
     tracker: Tracker
     store: Store
     configured: Sequence[Destination]
     site: SiteDoor
     consents: Consents
+    live: LiveDoor
+    described: OpenApi
+    metrics: Metrics
 
     def routes(self) -> list[Route]:
         """Give the door's routes, each behind the bearer token."""
         return [
-            Route("/api/rewrite", self._guarded(self.rewrite), methods=["POST"]),
-            Route("/api/tokens", self._guarded(self.tokens), methods=["POST"]),
-            Route("/api/events", self._guarded(self.events), methods=["GET"]),
-            Route("/api/events", self._guarded(self.site.said_by_server), methods=["POST"]),
-            Route("/api/events/{event_id}", self._guarded(self.event), methods=["GET"]),
-            Route("/api/destinations", self._guarded(self.destinations), methods=["GET"]),
-            *Operators(self.store, self.configured).routes(self._guarded),
-            *Suppressions(self.store, self.consents).routes(self._guarded),
-            *Recipients(self.consents).routes(self._guarded),
-            Route("/api/{path:path}", self._guarded(self.nothing), methods=METHODS),
+            Route("/api/rewrite", self.guard(self.rewrite), methods=["POST"]),
+            Route("/api/tokens", self.guard(self.tokens), methods=["POST"]),
+            Route("/api/events", self.guard(self.events), methods=["GET"]),
+            Route("/api/events", self.guard(self.site.said_by_server), methods=["POST"]),
+            *self.live.routes(self.guard.showing),
+            Route("/api/events/{event_id}", self.guard(self.event), methods=["GET"]),
+            Route("/api/destinations", self.guard(self.destinations), methods=["GET"]),
+            *Operators(self.store, self.configured).routes(self.guard),
+            *Suppressions(self.store, self.consents).routes(self.guard),
+            *Recipients(self.consents).routes(self.guard),
+            *self.described.routes(self.guard.showing),
+            *self.metrics.routes(self.guard),
         ]
+
+    def missing(self, others: Instead) -> Instead:
+        """Give what answers where no route does: of this door, to those who may know; elsewhere as `others` does."""
+        nothing = self.guard(partial(no_such, self.routes()))
+
+        async def missing(request: Request, error: Exception) -> Response:
+            path = request.scope["path"].removeprefix(request.scope["root_path"])
+            return await (nothing(request) if path.startswith("/api/") else others(request, error))
+
+        return missing
 
     async def rewrite(self, request: Request) -> Response:
         """Give the tracked copy of a letter (`message/rfc822`) or of an HTML document (JSON)."""
@@ -95,10 +116,6 @@ class ApiDoor:
         """List the destinations and how each is doing."""
         return as_json({"items": await overview(self.store, self.configured), "cursor": None})
 
-    async def nothing(self, request: Request) -> Response:
-        """Say that there is nothing here, to those who may know."""
-        raise Problem(404, "No such resource", f"nothing here takes {request.method}")
-
     async def _rewrite_letter(self, request: Request) -> Response:
         asked = bodies.letter_wanted(request.query_params)
         raw = await bodies.read(request, bodies.LARGEST_LETTER)
@@ -106,29 +123,24 @@ class ApiDoor:
         return Response(copy, media_type="message/rfc822", headers={"cache-control": "no-store"})
 
     async def _rewrite_html(self, request: Request) -> Response:
+        if request.query_params:
+            raise Problem(400, "Bad request", "of a document all is said in its JSON: the query has to be empty")
         asked = await bodies.page_wanted(request)
         page = await run_in_threadpool(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
         links = [asdict(link) for link in page.links]
         return as_json({"html": page.html, "headers": dict(page.headers), "links": links})
 
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Let in who brings the token, and answer what goes wrong as a problem."""
 
-        async def guarded(request: Request) -> Response:
-            try:
-                self._admit(request)
-                return await endpoint(request)
-            except Problem as problem:
-                return problem.answer()
-            except BadLetter as error:
-                return Problem(422, "This cannot be tracked", str(error)).answer()
-            except StoreError:
-                return Problem(503, "The store does not answer", "try again in a while").answer()
+async def refused(_: Request, error: Exception) -> Response:
+    """Say that a resource of another door does not take this method."""
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(error.detail, error.status_code, error.headers)
 
-        return guarded
 
-    def _admit(self, request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        given = token.strip().encode("utf-8", "replace")
-        if scheme.lower() != "bearer" or not compare_digest(given, self.token.encode()):
-            raise Problem(401, "Who are you?", "send Authorization: Bearer and the api_token of the settings")
+async def no_such(routes: Sequence[Route], request: Request) -> Response:
+    """Say what there is not: the resource, or that it takes this method."""
+    found = [route for route in routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    if not found:
+        raise Problem(404, "No such resource", "the resources are at /api/docs")
+    methods = ", ".join(sorted({method for route in found for method in route.methods or ()}))
+    raise Problem(405, "No such method", f"this resource takes {methods}", headers={"allow": methods})

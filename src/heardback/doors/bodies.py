@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 import orjson
@@ -57,7 +57,7 @@ class TokenWanted(Wanted, frozen=True, kw_only=True):
     kind: Literal["open", "click", "unsubscribe", "preferences", "site"]
     recipient: str = ""
     url: str | None = None
-    link: int | None = None
+    link: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def options_of(said: Mapping[str, Any]) -> Options:
         if "mode" in said:
             Modes.parse(said["mode"])
         if "sent_at" in said:
-            options["sent_at"] = int(seconds_of(str(said["sent_at"])))
+            options["sent_at"] = int(seconds_of(text_of(said["sent_at"])))
     except (ValueError, OverflowError) as error:
         raise Problem(400, "Bad request", str(error)) from None
     return options
@@ -159,7 +159,23 @@ def options_of(said: Mapping[str, Any]) -> Options:
 
 def events_wanted(query: QueryParams) -> Filter:
     """Read the query that asks for events."""
-    unknown = set(query) - {"type", "verdict", "recipient", "message_id", "since", "until", "limit", "cursor"}
+    return replace(
+        filter_of(query, "since", "until", "limit", "cursor"),
+        since=milliseconds(query.get("since", "")),
+        until=milliseconds(query.get("until", "")),
+        before=position_of(query.get("cursor", "")),
+        limit=limit_of(query.get("limit", "100")),
+    )
+
+
+def live_wanted(query: QueryParams) -> Filter:
+    """Read the query that asks for events as they come."""
+    return filter_of(query, "after")
+
+
+def filter_of(query: QueryParams, *others: str) -> Filter:
+    """Read which events a query asks for; `others` is what else it may say."""
+    unknown = set(query) - {"type", "verdict", "recipient", "message_id", *others}
     if unknown:
         raise Problem(400, "Bad request", f"there is no filter {min(unknown)}")
     return Filter(
@@ -167,10 +183,6 @@ def events_wanted(query: QueryParams) -> Filter:
         verdicts=some_of(query, "verdict", CLASSES),
         recipient=query.get("recipient", ""),
         message_id=query.get("message_id", ""),
-        since=milliseconds(query.get("since", "")),
-        until=milliseconds(query.get("until", "")),
-        before=position_of(query.get("cursor", "")),
-        limit=limit_of(query.get("limit", "100")),
     )
 
 
@@ -188,6 +200,11 @@ def milliseconds(text: str) -> int:
         return int(seconds_of(text) * 1000) if text else 0
     except (ValueError, OverflowError) as error:
         raise Problem(400, "Bad request", str(error)) from None
+
+
+def text_of(moment: float | str) -> str:
+    """Write a time of a body, a number or a text, as one of a query would be."""
+    return moment if isinstance(moment, str) else f"{moment:f}"
 
 
 def limit_of(text: str) -> int:

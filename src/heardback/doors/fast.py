@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, Protocol, cast
 
 import httptools
@@ -64,6 +65,8 @@ class FastDoor:
 
     hits: Mapping[bytes, Hit]
     """What an ordinary request comes to, by its method and the path before its token: `GET /o`, `POST /u`."""
+    counted: Mapping[bytes, Callable[[int, float], None]]
+    """What counts an answer, its status and its seconds; by the same."""
     journal: Journal
     is_trusted: Callable[[str], bool]
     """Whether the X-Forwarded-For of an address is believed."""
@@ -115,11 +118,6 @@ class FastDoor:
         return None if not host or ":" in host or self.is_trusted(host) else host
 
 
-def languages_of(headers: Mapping[str, str]) -> str:
-    """Give all that was said of languages."""
-    return headers.get("accept-language", "")
-
-
 class Connection(asyncio.Protocol):
     """A connection: idle, or with one request that is arriving, waits for the journal, or is the rest's to answer."""
 
@@ -127,7 +125,7 @@ class Connection(asyncio.Protocol):
         "__weakref__",
         *("_door", "_state", "_make_rest", "_loop", "_transport", "_peer", "_parser", "_timer", "_since"),
         *("_begun", "_whole", "_url", "_method", "_headers", "_body", "_ordinary", "_headed", "_held", "_behind"),
-        *("_reply", "_rest", "_answered", "_arrived", "_is_theirs", "_ending"),
+        *("_reply", "_rest", "_answered", "_arrived", "_is_theirs", "_ending", "_count", "_asked"),
     )
 
     def __init__(self, door: FastDoor, state: State, make_rest: Callable[[], Rest]) -> None:
@@ -260,34 +258,34 @@ class Connection(asyncio.Protocol):
     def _serve(self) -> None:
         """Answer what arrived, if it is ordinary; the next like it is answered at once."""
         path, _, text = self._url.rpartition(b"/")
-        hit = self._door.hits.get(b"%b %b" % (self._method, path)) if self._ordinary else None
+        place = b"%b %b" % (self._method, path)
+        is_ours = self._ordinary and place in self._door.hits
         ip = self._door.address(self._peer, self._headers.get("x-forwarded-for"))
         is_plain = text.isascii() and not (b"%" in text or b"?" in text or b"#" in text)
-        if hit is None or ip is None or not is_plain or self._body > (LONGEST_BODY if self._method == b"POST" else 0):
+        if not is_ours or ip is None or not is_plain or self._body > (LONGEST_BODY if self._method == b"POST" else 0):
             self._give_away()
             return
         shown = self._door.shown(self._headers)
         self._door.heads.add(self._held, self._headers, shown)
-        self._hit(hit, text, Visit(self._method.decode("ascii"), self._headers, ip, languages_of(self._headers), shown))
+        self._hit(place, text, self._headers, ip, shown)
 
     def _serve_at_once(self, data: bytes) -> bool:
         """Answer a whole request that is plain and whose head was read before; say whether it is such."""
-        if (asked := plain(data)) is None or (hit := self._door.hits.get(asked.place)) is None:
+        if (asked := plain(data)) is None or asked.place not in self._door.hits:
             return False
         head = self._door.heads.get(asked.head)
         ip = self._door.address(self._peer, asked.forwarded)
         if head is None or ip is None:
             return False
         self._method = asked.place.partition(b" ")[0]
-        self._hit(
-            hit,
-            asked.text,
-            Visit(self._method.decode("ascii"), head.headers, ip, languages_of(head.headers), head.shown),
-        )
+        self._hit(asked.place, asked.text, head.headers, ip, head.shown)
         return True
 
-    def _hit(self, hit: Hit, text: bytes, visit: Visit) -> None:
+    def _hit(self, place: bytes, text: bytes, headers: Mapping[str, str], ip: str, shown: Mapping[str, Any]) -> None:
         """Do what a request comes to, and answer it once its record is durable."""
+        self._count, self._asked = self._door.counted[place], perf_counter()
+        visit = Visit(self._method.decode("ascii"), headers, ip, headers.get("accept-language", ""), shown)
+        hit = self._door.hits[place]
         self._reply = reply = hit(text.decode("ascii"), visit)
         if reply.record is None:
             self._answer("durable")
@@ -300,6 +298,7 @@ class Connection(asyncio.Protocol):
         if reply is None or self._transport.is_closing():
             return
         answer = reply.after(outcome)
+        self._count(answer.status, perf_counter() - self._asked)
         if self._ending:
             answer = answer._replace(lines=answer.lines + b"connection: close\r\n")
         self._transport.write(self._door.whole(answer, self._method, self._state.default_headers))

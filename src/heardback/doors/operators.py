@@ -103,7 +103,7 @@ class Operators:
         if (wanted.since is None) == (wanted.event_id is None):
             raise Problem(400, "Bad request", 'say either {"since": TIME} or {"from": EVENT_ID}')
         if wanted.event_id is None:
-            return await self.store.position_at(bodies.milliseconds(str(wanted.since)))
+            return await self.store.position_at(bodies.milliseconds(bodies.text_of(wanted.since or 0)))
         position = await operations.position_of(self.store, wanted.event_id)
         if position is None:
             raise Problem(404, "No such event")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from heardback.counters import GATES
 from heardback.doors.fast import FastDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.settings import Settings
 
 
-def protocol_of(app: Starlette, public: TrackingDoor, settings: Settings) -> Callable[..., asyncio.Protocol]:
-    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone."""
+def protocol_of(
+    app: ASGIApp, public: TrackingDoor, settings: Settings, counted: Mapping[str, Callable[[int, float], None]]
+) -> Callable[..., asyncio.Protocol]:
+    """Give what makes the protocol of a connection: the fast door before uvicorn's own, or that alone.
+
+    `counted` has what counts the answers of each door, by its name.
+    """
     if not settings.server.fast_path:
         return HttpToolsProtocol
     prefixes = {"", urlsplit(settings.base_url).path.rstrip("/")}
@@ -27,6 +33,12 @@ def protocol_of(app: Starlette, public: TrackingDoor, settings: Settings) -> Cal
             f"{method} {prefix}/{door}".encode(): hit
             for method, hits in public.hits.items()
             for door, hit in hits.items()
+            for prefix in prefixes
+        },
+        counted={
+            f"{method} {prefix}/{door}".encode(): counted[GATES[door]]
+            for method, hits in public.hits.items()
+            for door in hits
             for prefix in prefixes
         },
         journal=public.journal,

@@ -21,13 +21,14 @@ from starlette.routing import Route
 
 from heardback import formats, links
 from heardback.doors.hits import Hits, Site
+from heardback.doors.mirror import mirrored
 from heardback.doors.pages import Pages
 from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.errors import BadLetter, BadToken
 from heardback.events import EventType, Record
 from heardback.journal import UNSUBSCRIBE_WAITS_S, Journal, Outcome
 from heardback.links import landing
-from heardback.tokens import DOORS, Keyring, Kind, Token, halon
+from heardback.tokens import DOCTOR, DOORS, Keyring, Kind, Token, halon
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ PIXEL = bytes.fromhex(
     "474946383961 0100 0100 80 01 00 000000 ffffff 21f90401000001 00 2c00000000010001 0000 02024c01003b"
 )
 """One transparent point, 43 bytes."""
+
+HALON = "halon"
+"""What stands for the id of a key where a token is Halon's."""
 
 PIXEL_HEADERS = {"cache-control": "no-cache, no-store, must-revalidate, max-age=0, private"}
 CLICK_HEADERS = {"cache-control": "no-store, private", "referrer-policy": "no-referrer", "x-robots-tag": "noindex"}
@@ -107,6 +111,8 @@ class TrackingDoor:
             token = self._read("open", text.removesuffix(".gif"))
         except BadToken:
             return Reply(PIXEL_ANSWER)
+        if token.recipient == DOCTOR:
+            return self._mirrored(Reply(PIXEL_ANSWER), visit)
         return Reply(PIXEL_ANSWER, visit.counted(self._noted(token, "open", visit)))
 
     def clicked(self, text: str, visit: Visit) -> Reply:
@@ -119,6 +125,8 @@ class TrackingDoor:
             target = target_of(token)
         except BadToken:
             return Reply(self._page("not_found", 404, visit))
+        if token.recipient == DOCTOR:
+            return self._mirrored(Reply(redirect(target)), visit)
         if MAIL_TARGET.match(target):
             mailed = self._noted(token, "site", visit, name="click_to_email")
             page = self._page("mailto", 200, visit, url=target, address=addressee(target))
@@ -145,7 +153,8 @@ class TrackingDoor:
         )
         away = partial(self._page, "unavailable", 503, visit, method="post", choice={})
         record = self.recorder.record(token, "unsubscribe", visit)
-        return Reply(page, record, UNSUBSCRIBE_WAITS_S, {"kept": away, "lost": away})
+        reply = Reply(page, record, UNSUBSCRIBE_WAITS_S, {"kept": away, "lost": away})
+        return self._mirrored(reply, visit) if token.recipient == DOCTOR else reply
 
     def button(self, text: str, visit: Visit) -> Answer:
         """Show what a POST would do; change nothing."""
@@ -197,7 +206,13 @@ class TrackingDoor:
     def _read(self, kind: Kind, text: str) -> Token:
         if "." in text or not self.halon_secrets:
             return self.keyring.read(kind, text)
-        return halon.read(kind, text, self.halon_secrets)
+        try:
+            token = halon.read(kind, text, self.halon_secrets)
+        except BadToken:
+            self.keyring.told(kind, "")
+            raise
+        self.keyring.told(kind, HALON)
+        return token
 
     def _page(self, name: str, status: int, visit: Visit, **values: object) -> Answer:
         return Answer.of(self.pages.answer(name, status, visit, **values))
@@ -205,6 +220,11 @@ class TrackingDoor:
     async def _given(self, reply: Reply) -> Response:
         outcome: Outcome = await self.journal.record(reply.record, reply.wait_s) if reply.record else "durable"
         return reply.after(outcome).response()
+
+    def _mirrored(self, reply: Reply, visit: Visit) -> Reply:
+        """Give the doctor what others would be given if they came now; nothing is recorded."""
+        answer = reply.after("durable" if self.journal.healthy else "kept")
+        return mirrored(answer, visit, self.recorder.clock())
 
     def _noted(self, token: Token, event: EventType, visit: Visit, **site: Unpack[Site]) -> Record | None:
         """Make the record of what a reader did; None where nothing is recorded of it."""

@@ -1,11 +1,18 @@
-"""DKIM signatures that a letter carries already (RFC 6376): does a change break them? Signing is the relay's."""
+"""DKIM signatures that a letter carries already (RFC 6376): what they cover, and whether a change breaks them.
 
+Signing is the relay's.
+"""
+
+import hashlib
 import re
+from base64 import b64encode
+from collections.abc import Mapping
 
 from heardback.letter import headers
-from heardback.letter.headers import Header
+from heardback.letter.headers import Field, Header
 
-SIGNED_FIELDS = re.compile(r"(?:^|;)\s*h\s*=([^;]*)")
+TAG = re.compile(r"\s*(\w+)\s*=\s*([^;]*)")
+WHITE_SPACE = re.compile(rb"[ \t]+")
 
 
 def breaks(raw: bytes, header: Header, changed: frozenset[str], *, body: bool) -> bool:
@@ -16,7 +23,40 @@ def breaks(raw: bytes, header: Header, changed: frozenset[str], *, body: bool) -
     return any(changed & _signed(headers.value(raw, field)) for field in signatures)
 
 
+def covers(raw: bytes, field: Field, names: frozenset[str]) -> bool:
+    """Say whether a signature is of all these fields (names in lower case)."""
+    return names <= _signed(headers.value(raw, field))
+
+
+def fits(signature: str, body: bytes) -> bool:
+    """Say whether a signature is of this body: its hash is that of the body's canonical form (sections 3.4 and 3.7)."""
+    tags = _tags(signature)
+    relaxed = tags.get("c", "").partition("/")[2].strip() == "relaxed"
+    canonical = _canonical(body, relaxed=relaxed)
+    length = tags.get("l", "").strip()
+    if length.isascii() and length.isdigit():
+        canonical = canonical[: int(length)]
+    made = b64encode(hashlib.sha256(canonical).digest()).decode()
+    return "".join(tags.get("bh", "").split()) == made
+
+
+def _canonical(body: bytes, *, relaxed: bool) -> bytes:
+    """Give a body as it is hashed: empty lines at its end are no part of it."""
+    lines = body.replace(b"\r\n", b"\n").split(b"\n")
+    if relaxed:
+        lines = [WHITE_SPACE.sub(b" ", line).rstrip(b" ") for line in lines]
+    while lines and not lines[-1]:
+        lines.pop()
+    if relaxed and not lines:
+        return b""
+    return b"\r\n".join(lines) + b"\r\n"
+
+
 def _signed(signature: str) -> frozenset[str]:
     """Give the names of the fields that a signature covers: also those that it keeps from being added."""
-    found = SIGNED_FIELDS.search(signature)
-    return frozenset(name.strip().lower() for name in found[1].split(":")) if found else frozenset()
+    return frozenset(name.strip().lower() for name in _tags(signature).get("h", "").split(":") if name.strip())
+
+
+def _tags(signature: str) -> Mapping[str, str]:
+    """Read the list of tags (section 3.2)."""
+    return dict(TAG.findall(signature))

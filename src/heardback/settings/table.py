@@ -53,6 +53,11 @@ class Server:
         checks.items_of(checks.network),
         "Addresses and networks of the proxies whose word for a reader's address is taken.",
     )
+    log: str = setting(
+        "auto",
+        checks.one_of("auto", "json", "text"),
+        "How the log is written on stderr: `json`, one object a line; `text`; `auto` is text on a terminal alone.",
+    )
     apple_app_site_association: str = setting(
         "", checks.text, "The file that is served at `/.well-known/apple-app-site-association`."
     )
@@ -202,6 +207,13 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True)
+class Dashboard:
+    """What people who run the server see."""
+
+    enabled: bool = setting(True, checks.flag, "Serve the dashboard at `/dashboard`; one signs in with the API token.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that a heardback can be told. Without an argument: the defaults."""
 
@@ -238,6 +250,7 @@ class Settings:
     pages: Pages = setting(Pages(), table_of(Pages), "What visitors are shown.")
     halon: Halon = setting(Halon(), table_of(Halon), "What Halon's own tokens are read with.")
     relay: Relay = setting(Relay(), table_of(Relay), "The mail server that tracks what passes through it.")
+    dashboard: Dashboard = setting(Dashboard(), table_of(Dashboard), "What people who run the server see.")
     destinations: tuple[Destination, ...] = setting(
         (),
         checks.distinct(

@@ -13,12 +13,15 @@ from typing import Protocol
 from uuid import UUID
 
 from heardback.events import Record
+from heardback.stores.stats import Counts, Wanted
 
 NEWEST_AT_MOST = 1_000
 OVERDUE_AT_MOST = 1_000
 NEIGHBOURS_AT_MOST = 200
 """How many events of a recipient are looked at for a vicinity: a flood of them must not cost its square."""
 LARGEST_BATCH = 10_000
+WHOLE = 500
+"""Of how many records an append is all or none, whatever the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +195,12 @@ class EventLog(Protocol):
     """Every event, in one order that never changes."""
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Make the records durable, in this order, all or none; the same event id, or site id, twice is one event.
+        """Make the records durable, in this order; the same event id, or site id, twice is one event.
 
         An unsubscribe stands among the suppressions in the same commit. One of the same recipient, list and letter
         within an hour of the last is the same press of the button, unless the recipient was released in between: it is
-        not appended again. Raises StoreError, after which nothing of it was appended or all of it was, and the same
-        call may be made again.
+        not appended again. Raises StoreError, after which the same call may be made again, and appends what is not
+        there: up to WHOLE records were appended all or none; of more, the first of them may have been.
         """
 
     async def restore(self, records: Sequence[Record]) -> None:
@@ -245,7 +248,30 @@ class EventLog(Protocol):
     async def expire(self, before: int, settled: int, after: UUID | None, limit: int) -> Expired:
         """Look at the next `limit` events behind `after`, in the order of their ids, that were recorded before a time.
 
-        Those up to the position `settled` that are no dead letters are deleted. `before` is in Unix milliseconds.
+        Those up to the position `settled` that are no dead letters are deleted, with their verdicts and site ids.
+        `before` is in Unix milliseconds. More than `limit` may be looked at where an engine deletes them in one go;
+        `after` is None for the first step, and the last one's `last` for the next.
+        """
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts, each once; give how many those were, `limit` at most.
+
+        `keep` must have been called for them: later only a verdict event moves an event to another class. What `expire`
+        deleted before is in no count. Any number of nodes may call it.
+        """
+
+    async def counts(self, wanted: Wanted) -> Counts:
+        """Give counts of events, exact at this moment: what is not taken into them yet is counted in between.
+
+        What was forgotten is in no count. What `expire` deleted stays in them, see expire_counts.
+        """
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete up to `limit` things that counts are kept by, and that hold nothing from a day on; give how many.
+
+        `before` is in Unix milliseconds; the day in which it lies counts. What a recipient did with a letter goes: the
+        counts stay, nobody knows any more of whom, and who comes back after it is counted as unique again. So go the
+        counts of a letter, a link or a value with nothing newer. Those of all events stay for ever: they name nothing.
         """
 
     async def shrink(self, limit: int) -> bool:

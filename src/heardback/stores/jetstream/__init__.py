@@ -15,6 +15,7 @@ from uuid import UUID
 from heardback.errors import StoreError
 from heardback.events import Record
 from heardback.stores import (
+    WHOLE,
     Cursor,
     DeadLetter,
     Expired,
@@ -34,9 +35,6 @@ from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, Stream
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES as TABLES
 from heardback.stores.tables import NO_BOUND, about_of, text
-
-RECORDS = GROUP // 2
-"""How many records are appended all or none: an unsubscribe has a suppression with it."""
 
 
 class JetStreamStore:
@@ -71,10 +69,9 @@ class JetStreamStore:
         await self._node.close()
 
     async def append(self, records: Sequence[Record]) -> None:
-        """Make the records durable, in this order; the same event id, or site id, twice is one event.
+        """Make the records durable, in this order, WHOLE of them at once: each has one more message at most.
 
-        Up to RECORDS of them all or none. Of more those that stand before may be there when StoreError is raised: the
-        same call, made again, appends the others.
+        The same event id, or site id, twice is one event.
         """
         await self._append_all(records, pressing=True)
 
@@ -86,7 +83,7 @@ class JetStreamStore:
         distinct: dict[UUID, Record] = {}
         for record in records:
             distinct.setdefault(record.event_id, record)
-        for some in parted(list(distinct.values()), RECORDS):
+        for some in parted(list(distinct.values()), WHOLE):
             await self._append(some, pressing=pressing)
 
     async def _append(self, records: Sequence[Record], *, pressing: bool) -> None:

@@ -32,12 +32,15 @@ from heardback.stores import (
     Stored,
     Suppression,
     Vicinity,
+    counting,
 )
 from heardback.stores.sqlite import erasure, rows, transactions
 from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.sqlite.tables import Tables
+from heardback.stores.stats import DAY_MS, Counts, Wanted
 from heardback.stores.tables import NO_BOUND, text
 
 AT_ONCE = 100
@@ -51,12 +54,14 @@ SPARE = 0.1
 
 
 class SQLiteStore:
-    """A heardback.stores.Store. One connection writes, another reads and never waits for it."""
+    """A heardback.stores.Store. One connection writes, others read and never wait for it."""
 
     def __init__(self, path: Path, busy_s: float, mend: bool) -> None:
         """Open nothing yet; see `open`."""
         self._writer = Connection(path, self._for_writing, busy_s, mend=mend)
         self._reader = Connection(path, for_reading, busy_s, mend=mend, after=self._writer)
+        # on its own, for counts take longer than most readers may wait
+        self._counter = Connection(path, for_reading, busy_s, mend=mend, after=self._writer)
         self._busy_s = busy_s
         self._cursors: set[str] = set()
         """The names of the cursors that are used here."""
@@ -77,6 +82,7 @@ class SQLiteStore:
 
     async def close(self) -> None:
         """Finish what is under way and let go of the file."""
+        await self._counter.close()
         await self._reader.close()
         await self._writer.close()
 
@@ -215,6 +221,27 @@ class SQLiteStore:
         """Delete dead letters that were buried before a time; give how many."""
         values = {"before": before, "limit": limit}
         return await self._writer.write(lambda each: transactions.changed(each, "delete_dead_letters", values))
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts, each once; give how many those were."""
+        return await self._writer.write(lambda connection: transactions.tally(connection, upto, limit))
+
+    async def counts(self, wanted: Wanted) -> Counts:
+        """Give counts of events, exact at this moment."""
+
+        async def work(connection: aiosqlite.Connection) -> Counts:
+            await connection.execute("BEGIN")
+            try:
+                return await counting.counts(Tables(connection), wanted)
+            finally:
+                await connection.rollback()
+
+        return await self._counter.use(work)
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+        day = before // DAY_MS
+        return await self._writer.write(lambda connection: Tables(connection).expire(day, limit))
 
     async def shrink(self, limit: int) -> bool:
         """Give free pages of the file back to the disk, and at the end what the write-ahead log takes."""

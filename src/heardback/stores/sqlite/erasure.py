@@ -5,13 +5,14 @@ What is promised is in heardback.stores; cutting the write-ahead log off is in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 
 import aiosqlite
 
-from heardback.stores import Forgotten, cursors
+from heardback.stores import Forgotten, counting, cursors
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.sqlite.tables import Tables
 from heardback.stores.sqlite.transactions import changed
 
 
@@ -23,11 +24,18 @@ async def forget(connection: aiosqlite.Connection, recipient: str, person: str, 
     event_ids = [event_id for _, event_id in events]
     batches = await unpin(connection, set(event_ids))
     dead = await connection.executemany(QUERIES["delete_dead_letter"], [(event_id,) for event_id in event_ids])
+    await subtract(connection, event_ids)
     await connection.executemany(QUERIES["blank_event"], events)
     await connection.executemany(QUERIES["delete_event"], events)
     suppressions = await rename(connection, values)
     await connection.execute(QUERIES["forgotten"], values)
     return Forgotten(len(events), max(dead.rowcount, 0), batches, suppressions)
+
+
+async def subtract(connection: aiosqlite.Connection, event_ids: Sequence[bytes]) -> None:
+    """Take events out of the counts; it has to be done while they are there."""
+    found = await connection.execute_fetchall(QUERIES["get_events"], {"event_ids": b"".join(event_ids)})
+    await counting.subtract(Tables(connection), [rows.stored(row).record for row in found])
 
 
 async def unpin(connection: aiosqlite.Connection, erased: Set[bytes]) -> int:

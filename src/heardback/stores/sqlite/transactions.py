@@ -12,11 +12,12 @@ from uuid import UUID
 import aiosqlite
 
 from heardback.events import Record
-from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression
+from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression, counting
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import in_thread
 from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.sqlite.tables import Tables
 from heardback.stores.tables import Row, about_of
 
 
@@ -30,6 +31,12 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
     there = {UUID(bytes=event_id) for (event_id,) in found}
     known = [record for record, event_id in about if event_id in there]
     await in_thread(connection, lambda each: append(each, known))
+
+
+async def tally(connection: aiosqlite.Connection, upto: int, limit: int) -> int:
+    """Take the next events up to a position into the counts; no two may take the same."""
+    await connection.execute("BEGIN IMMEDIATE")
+    return await counting.tally(Tables(connection), upto, limit)
 
 
 async def expire(connection: aiosqlite.Connection, places: Sequence[Row]) -> None:

@@ -1,0 +1,38 @@
+"""Turns at store and processor: one lane at a time has one, and rests after it while readers come.
+
+However many destinations there are, a reader waits behind one turn at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+A_COMMIT_S = 10e-3
+"""How long a rest is for each commit of the journal since the last one, at most."""
+RESTS = 3
+"""How many times as long as a turn the rest after it is, at most: a backlog gets a quarter of a busy machine."""
+
+
+class Turns:
+    """What the lanes of a dispatcher share."""
+
+    def __init__(self) -> None:
+        """Begin with nobody at work."""
+        self._lock = asyncio.Lock()
+        self._commits = 0
+
+    def committed(self) -> None:
+        """Say that the journal made events durable: somebody waited for that."""
+        self._commits += 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn; at its end rest, the longer the more was recorded meanwhile."""
+        async with self._lock:
+            clock = asyncio.get_running_loop().time
+            began = clock()
+            yield
+            commits, self._commits = self._commits, 0
+            await asyncio.sleep(min(commits * A_COMMIT_S, (clock() - began) * RESTS))

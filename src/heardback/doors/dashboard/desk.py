@@ -1,0 +1,157 @@
+"""The desk where every page of the dashboard is asked for: who may see it, and which form may change something.
+
+Signing in and out is in sessions; how pages look is in frame.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from heardback.doors.dashboard import forms
+from heardback.doors.dashboard.forms import Form
+from heardback.doors.dashboard.frame import HEADERS, Frame
+from heardback.doors.guard import problem_of, request_id_of
+from heardback.events import Clock
+from heardback.tokens.sessions import Session, Sessions
+
+SESSION, NOTE = "heardback_session", "heardback_note"
+NOTE_LASTS_S = 60
+LONGEST_COOKIE = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request of somebody who signed in, with the form where there is one."""
+
+    request: Request
+    session: Session
+    form: Form = field(default_factory=Form)
+
+
+Page = Callable[[Asked], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every page of the dashboard needs."""
+
+    base_url: str
+    seals: Sessions
+    frame: Frame
+    clock: Clock = time.time
+
+    @property
+    def root(self) -> str:
+        """Give the path of the dashboard as browsers see it."""
+        return root_of(self.base_url)
+
+    def page(self, path: str, page: Page) -> Route:
+        """Give the route of a page, for who signed in; others are led to sign in."""
+
+        async def answered(request: Request) -> Response:
+            session = self.session(request)
+            if session is None:
+                return self.to_sign_in(request)
+            return await self._safely(page, Asked(request, session))
+
+        return Route(f"/dashboard{path}", answered, methods=["GET"])
+
+    def form(self, path: str, page: Page, largest: int = forms.LARGEST) -> Route:
+        """Give the route of a form, taken from our own pages alone."""
+
+        async def answered(request: Request) -> Response:
+            session = self.session(request)
+            if session is None:
+                return self.to_sign_in(request)
+            if not self.from_here(request):
+                return self.refused(session, "This form did not come from this dashboard")
+            form = await forms.read(request, largest)
+            if form is None:
+                return self.problem(session, 413, "Too large", f"A form here has {largest:,} bytes at most.")
+            if not self.seals.fits(session, form["form"]):
+                return self.refused(session, "This form has expired")
+            return await self._safely(page, Asked(request, session, form))
+
+        return Route(f"/dashboard{path}", answered, methods=["POST"])
+
+    def session(self, request: Request) -> Session | None:
+        """Give the session that a request is of, if any."""
+        text = request.cookies.get(SESSION, "")
+        return self.seals.read(text, self.clock()) if 0 < len(text) <= LONGEST_COOKIE else None
+
+    def from_here(self, request: Request) -> bool:
+        """Say whether a form was sent from a page of ours, as far as the browser tells."""
+        if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return False
+        origin = request.headers.get("origin")
+        hosts = {request.headers.get("host", "").lower(), urlsplit(self.base_url).netloc.lower()} - {""}
+        return origin is None or urlsplit(origin).netloc.lower() in hosts
+
+    def shown(self, asked: Asked, name: str, /, **values: object) -> Response:
+        """Give a page, with what is to be said on it once."""
+        note = self.seals.noted(asked.session, asked.request.cookies.get(NOTE, "")[:LONGEST_COOKIE])
+        page = self.frame.answer(name, self._of(asked.session) | {"note": note} | values)
+        if note:
+            self.set_cookie(page, NOTE, "", 0)
+        return page
+
+    def went(self, asked: Asked, path: str, note: str = "", **query: str) -> Response:
+        """Lead to a page that says what was done."""
+        page = self.led(path, **query)
+        if note:
+            self.set_cookie(page, NOTE, self.seals.note(asked.session, note), NOTE_LASTS_S)
+        return page
+
+    def led(self, path: str, **query: str) -> Response:
+        """Lead to a page."""
+        where = f"{self.root}{path}{'?' if query else ''}{urlencode(query)}"
+        return Response(status_code=303, headers={**HEADERS, "location": where})
+
+    def to_sign_in(self, request: Request) -> Response:
+        """Lead to the page where one signs in, and from there back; never with what stands in a query."""
+        path = request.url.path.partition("/dashboard")[2]
+        back = {"to": path} if request.method == "GET" and path.strip("/") else {}
+        return self.led("/sign-in", **back)
+
+    def problem(self, session: Session, status: int, title: str, detail: str) -> Response:
+        """Say what is wrong, and what to do."""
+        values = {"title": title, "detail": detail, "note": ""}
+        return self.frame.answer("problem", self._of(session) | values, status)
+
+    def refused(self, session: Session, title: str) -> Response:
+        """Refuse a form that may be another site's."""
+        return self.problem(session, 403, title, "Nothing was changed. Go back, load that page anew, and try again.")
+
+    def set_cookie(self, answer: Response, name: str, value: str, lasts_s: int) -> None:
+        """Set a cookie that no script and no other site gets; without a value, take it away."""
+        answer.set_cookie(
+            name,
+            value,
+            max_age=lasts_s,
+            path="/",  # a proxy may strip the prefix of base_url, or leave it on
+            secure=self.base_url.startswith("https:"),
+            httponly=True,
+            samesite="strict",
+        )
+
+    def _of(self, session: Session) -> dict[str, object]:
+        return {"form": self.seals.form_of(session), "now": self.clock()}
+
+    async def _safely(self, page: Page, asked: Asked) -> Response:
+        try:
+            return await page(asked)
+        except Exception as error:  # noqa: BLE001  whatever it is, who asked gets a page
+            problem = problem_of(error, request_id_of(asked.request))
+            return self.problem(asked.session, problem.status, problem.title, problem.detail)
+
+
+def root_of(base_url: str) -> str:
+    """Give the path of the dashboard as browsers see it: under that of `base_url`."""
+    return f"{urlsplit(base_url).path.rstrip('/')}/dashboard"

@@ -1,0 +1,223 @@
+"""Counting events: taken into an engine's tables page by page, asked for with what the tables lack, taken out again.
+
+What an engine does for it is the Protocol here; what events come to is in tallies. Nothing here is ever half done: an
+engine runs each of these functions in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from heardback.events import Record
+from heardback.stores import Stored, tallies
+from heardback.stores.stats import HOUR_MS, Counted, Counts, Wanted
+from heardback.stores.tallies import ALL, LISTED, Act, Changes, Path, Place, ancestry, key
+
+TAIL_AT_MOST = 5_000
+"""How many events are counted in between when counts are asked for: a tenth of a second's work."""
+DAY = 24
+SPANS: Mapping[str, int] = {"": 0, "hour": 1, "day": DAY}
+"""Hours that are counted together; 0: all."""
+FOREVER = 2**40
+"""An hour after any other."""
+NEWEST = 2**63 - 1
+"""A position after any other."""
+
+
+class Tables(Protocol):
+    """What an engine keeps counts in."""
+
+    async def state(self) -> tuple[int, int]:
+        """Give the position up to which events are counted, and the number for the next new series."""
+
+    async def page(self, after: int, upto: int, limit: int) -> list[Stored]:
+        """Give events behind a position, up to another."""
+
+    async def waiting(self, position: int) -> int:
+        """Count the events behind a position."""
+
+    async def numbers(self, keys: Sequence[int]) -> Mapping[int, int]:
+        """Give the numbers of those series that there are, by their keys."""
+
+    async def histories(self, places: Sequence[Place]) -> Mapping[Place, bytes]:
+        """Give those histories that there are."""
+
+    async def write(self, rows: Rows) -> None:
+        """Write what changed. A series that is no more gets no counts, and a count of nothing goes."""
+
+    async def erase(self, series: Sequence[int]) -> None:
+        """Delete, and overwrite, those of the series in which nothing is counted."""
+
+    async def children(self, parent: int, hours: range, before: int, limit: int) -> list[tuple[int, str]]:
+        """Give number and name of series under another with something counted in some hours, the highest first."""
+
+    async def most(self, parent: int, hours: range, limit: int) -> list[tuple[int, str]]:
+        """Give those of them in which most is counted in the hours."""
+
+    async def counts(self, series: Sequence[int], hours: range, span: int) -> list[tuple[int, int, int, int]]:
+        """Give series, first hour, kind and how many, by spans of so many hours; 0 is one span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is written."""
+
+    position: int
+    next: int
+    series: Sequence[tuple[int, int, int, str]]
+    """Number, key, parent (0 where it has none) and name of each that is new."""
+    lasts: Sequence[tuple[int, int]]
+    """Number of a series, and the last day in it: the highest counts. They are those that age, see `expire`."""
+    histories: Sequence[tuple[int, int, int, bytes]]
+    """Place, last day, history; an empty one goes."""
+    counts: Sequence[tuple[int, int, int, int]]
+    """Series, hour, kind, and how much is added."""
+
+
+async def tally(tables: Tables, upto: int, limit: int) -> int:
+    """Take the next events up to a position into the counts; give how many those were."""
+    position, first = await tables.state()
+    page = await tables.page(position, upto, limit)
+    if page:
+        await tables.write(rows(await planned(tables, page, first)))
+    return len(page)
+
+
+async def planned(tables: Tables, page: Sequence[Stored], first: int) -> Changes:
+    """Say what events change; series that are new get the numbers from `first` on."""
+    found = [each for each in map(tallies.read, page) if each]
+    acts = [each for each in found if isinstance(each, Act)]
+    named = ancestry(path for each in acts for path in each.paths)
+    known = await tables.numbers([key(path) for path in {*named, *(each.letter for each in found)}])
+    changes = tallies.numbered(acts, known, page[-1].position if page else 0, first)
+    histories = await tables.histories(tallies.places(changes, found, known))
+    tallies.change(changes, found, histories)
+    return changes
+
+
+def rows(changes: Changes) -> Rows:
+    """Give what changes as what is written."""
+    numbers = changes.numbers
+    ageing = {number for path, number in numbers.items() if len(path) >= LISTED}
+    lasts: defaultdict[int, int] = defaultdict(int)
+    for series, hour, _ in changes.counts:
+        lasts[series] = max(lasts[series], hour // DAY)
+    return Rows(
+        changes.position,
+        changes.next,
+        [(numbers[path], key(path), numbers.get(path[:-1], 0), path[-1]) for path in changes.fresh],
+        [(series, day) for series, day in lasts.items() if series in ageing],
+        [
+            (*place, max(entry.hour for entry in history) // DAY, tallies.packed(history))
+            for place, history in changes.histories.items()
+        ],
+        [(*cell, events) for cell, events in changes.counts.items() if events],
+    )
+
+
+async def subtract(tables: Tables, events: Iterable[Record]) -> None:
+    """Take events that are to be erased out of the counts, and what else is counted of their recipients' letters.
+
+    Series in which nothing is left go, with what they are called.
+    """
+    position, first = await tables.state()
+    theirs = [(key(tallies.letter_of(each.message_id)), each) for each in events]
+    numbers = await tables.numbers([letter for letter, _ in theirs])
+    places: dict[Place, None] = {}
+    for letter, each in theirs:
+        if letter in numbers:
+            who = (tallies.reader_of(each), tallies.tag_of(each.event_id))
+            places |= dict.fromkeys((numbers[letter], one) for one in who if one is not None)
+    known = await tables.histories(list(places))
+    gone: Counter[tallies.Cell] = Counter()
+    for history in known.values():
+        gone.subtract(tallies.cells(tallies.unpacked(history)))
+    emptied = [(*place, 0, b"") for place in known]
+    await tables.write(Rows(position, first, [], [], emptied, [(*cell, events) for cell, events in gone.items()]))
+    await tables.erase(sorted({series for series, _, _ in gone}))
+
+
+async def counts(tables: Tables, wanted: Wanted) -> Counts:
+    """Give counts: those of the tables, and what the newest events add to them."""
+    position, first = await tables.state()
+    page = await tables.page(position, NEWEST, TAIL_AT_MOST)
+    sums = Sums(tables, await planned(tables, page, first), hours_of(wanted))
+    scope = scope_of(wanted)
+    [total] = await sums.of(scope, 0) or [Counted()]
+    behind = await tables.waiting(page[-1].position) if len(page) == TAIL_AT_MOST else 0
+    if wanted.by in SPANS:
+        return Counts(tuple(await sums.of(scope, SPANS[wanted.by])), total, None, behind)
+    if wanted.by == "link":
+        return Counts(tuple(await sums.links(scope, wanted.limit)), total, None, behind)
+    items = await sums.children((wanted.by,), wanted.before or NEWEST, wanted.limit)
+    return Counts(tuple(items), total, items[-1].number if len(items) == wanted.limit else None, behind)
+
+
+def hours_of(wanted: Wanted) -> range:
+    """Give the hours that count."""
+    return range(wanted.since // HOUR_MS, -(-wanted.until // HOUR_MS) or FOREVER)
+
+
+def scope_of(wanted: Wanted) -> Path:
+    """Give the series in which all is counted that is asked for."""
+    if wanted.message_id:
+        return tallies.letter_of(wanted.message_id)
+    return tallies.value_of(*wanted.additional) if wanted.additional else ALL
+
+
+class Sums:
+    """What is counted in some hours, in the tables and behind them."""
+
+    def __init__(self, tables: Tables, tail: Changes, hours: range) -> None:
+        """Take the tables, and what the events behind those change."""
+        self._tables = tables
+        self._tail = tail
+        self._hours = hours
+        self._late = {cell[0] for cell in tail.counts if cell[1] in hours}
+
+    async def of(self, path: Path, span: int) -> list[Counted]:
+        """Give a series' counts by spans of so many hours, or in one."""
+        number = await self._number(path)
+        kinds = await self._kinds([number], span)
+        return [Counted(kinds[place], at=place[1] * HOUR_MS) for place in sorted(kinds)]
+
+    async def children(self, parent: Path, before: int, limit: int) -> list[Counted]:
+        """Give the series under another, the newest first."""
+        number = await self._number(parent)
+        names = dict(await self._tables.children(number, self._hours, before, limit)) | self._newest(parent)
+        page = sorted((number for number in names if number < before), reverse=True)[:limit]
+        kinds = await self._kinds(page, 0)
+        return [Counted(kinds[number, 0], name=names[number], number=number) for number in page]
+
+    async def links(self, parent: Path, limit: int) -> list[Counted]:
+        """Give the links of a letter, or of all letters that carry a value, those with the most clicks first."""
+        number = await self._number(parent)
+        names = dict(await self._tables.most(number, self._hours, limit)) | self._newest(parent)
+        kinds = await self._kinds(list(names), 0)
+        page = sorted(kinds, key=lambda place: (-sum(kinds[place].values()), place))[:limit]
+        read = {number: tallies.link_of(names[number]) for number, _ in page}
+        return [Counted(kinds[number, 0], 0, read[number][1], read[number][0], number) for number, _ in page]
+
+    def _newest(self, parent: Path) -> dict[int, str]:
+        """Give number and name of the series under another in which the newest events are counted."""
+        numbers = self._tail.numbers.items()
+        return {number: path[-1] for path, number in numbers if path[:-1] == parent and number in self._late}
+
+    async def _number(self, path: Path) -> int:
+        """Give the number of a series; where there is none, one that none has."""
+        if number := self._tail.numbers.get(path):
+            return number
+        return (await self._tables.numbers([key(path)])).get(key(path), -1)
+
+    async def _kinds(self, series: Sequence[int], span: int) -> Mapping[tuple[int, int], Counter[int]]:
+        """Give what is counted, by kind, of each series and span."""
+        found: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
+        for number, hour, kind, events in await self._tables.counts(series, self._hours, span):
+            found[number, hour][kind] += events
+        for number, hour, kind in self._tail.counts:
+            if number in series and hour in self._hours:
+                found[number, hour - hour % span if span else 0][kind] += self._tail.counts[number, hour, kind]
+        return {place: kinds for place, kinds in found.items() if any(kinds.values())}
