@@ -304,7 +304,7 @@ def test_a_dead_letter_is_tried_again(browser: Browser, program: Program, hook: 
         hook.status = 204
         try:
             with looked.page.expect_navigation():
-                first.get_by_role("button").click()
+                first.get_by_role("button", name=re.compile("Retry")).click()
             assert "One dead letter is tried again" in looked.page.get_by_role("status").inner_text()
             wait_until(
                 lambda: program.api("GET", "/api/destinations").json()["items"][0]["dead_letters"] == before - 1,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def campaign(program: Program) -> Program:
     scanner = {"User-Agent": "python-requests/2.32"}
     target = "https://shop.example.com/<coats>?a=1&b=2"
     for message_id, recipient, agents in (("<c1@x>", "ada@x", [BROWSER, scanner]), ("<c2@x>", "bob@x", [BROWSER])):
-        said = {"message_id": message_id, "additional": {"campaign": "spring & <co>"}}
+        said: Any = {"message_id": message_id, "additional": {"campaign": "spring & <co>"}}
         for agent in agents:
             program.ask("GET", tracker.open_url(recipient, **said), headers=agent)
     program.ask("GET", tracker.click_url(target, "bob@x", link=3, **said), headers=BROWSER)

@@ -42,6 +42,7 @@ secrets = { 1 = "a secret of Halon's" }
 SEED = {"PYTHONHASHSEED": "0"}
 """For Starlette names the methods that it allows in the order of a set."""
 HALON = "a secret of Halon's"
+CUSTOM = "https://click.shop.example"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,12 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sequence[Program]
     with ExitStack() as stack:
         yield [
             stack.enter_context(
-                Program(tmp_path_factory.mktemp("door"), f"fast_path = {on}{SETTINGS}", path="/t", environ=SEED)
+                Program(
+                    tmp_path_factory.mktemp("door"),
+                    f'fast_path = {on}\nallowed_base_urls = ["{CUSTOM}/x"]{SETTINGS}',
+                    path="/t",
+                    environ=SEED,
+                )
             )
             for on in ("true", "false")
         ]
@@ -67,6 +73,11 @@ def token(kind: Kind, **said: Any) -> str:
 def request(line: str, *headers: str, body: bytes = b"", version: str = "1.1") -> bytes:
     """Write a request."""
     return "\r\n".join([f"{line} HTTP/{version}", HOST, *headers, "", ""]).encode("latin-1") + body
+
+
+def at_custom(line: str) -> bytes:
+    """Write a request to the custom domain."""
+    return request(line).replace(HOST.encode(), b"Host: click.shop.example")
 
 
 OPEN, CLICK, PRESS = f"/o/{token('open')}", f"/c/{token('click')}", f"/u/{token('unsubscribe')}"
@@ -131,6 +142,12 @@ SHAPES = {
     "click, mode off": request(f"GET /c/{token('click', mode='off')}"),
     "click by mail": request(f"GET /c/{token('click', url='mailto:joe@example.org?subject=x')}"),
     "click with a link": request(f"GET /c/{token('click', link=7, list='weekly', additional={'a': [1, None]})}"),
+    "click at a custom domain": at_custom(f"GET /c/{token('click', domain=CUSTOM)}"),
+    "click under the prefix of a custom domain": at_custom(f"GET /x/c/{token('click', domain=CUSTOM)}"),
+    "click of a custom domain elsewhere": request(f"GET /c/{token('click', domain=CUSTOM)}"),
+    "click of ours at a custom domain": at_custom(f"GET {CLICK}"),
+    "pixel of ours at a custom domain": at_custom(f"GET {OPEN}"),
+    "press of ours at a custom domain": at_custom(f"POST {PRESS}"),
     "press": request(f"POST {PRESS}", *FORM, body=ONE_CLICK),
     "press under the prefix": request(f"POST /t{PRESS}", *FORM, body=ONE_CLICK),
     "press with nothing": request(f"POST {PRESS}", "Content-Length: 0"),

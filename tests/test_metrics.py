@@ -245,7 +245,7 @@ def test_a_commit_of_nothing_known_is_counted_once() -> None:
 )
 def test_a_path_leads_to_a_door(path: str, name: str) -> None:
     """The first segment under the prefix says which door it is."""
-    assert gate(path, "/mail") == name
+    assert gate(path, ["/mail"]) == name
 
 
 def test_ages_count_from_now() -> None:

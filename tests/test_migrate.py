@@ -21,6 +21,7 @@ from heardback.errors import StoreError
 from heardback.events import new_id
 from heardback.migration import PAGE, migrate
 from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Person, Store, Suppression
+from heardback.stores.blocks import Block
 from heardback.stores.jetstream import JetStreamStore
 from heardback.stores.postgres import PostgresStore
 from heardback.stores.sqlite import SQLiteStore
@@ -34,6 +35,7 @@ from tests.servers import Cluster
 
 pytestmark = pytest.mark.anyio
 
+BLOCK = Block("message", "<1@x>", NOON)
 HASH_KEY = "the hash key of the tests, which every node has"
 SETTINGS = f'privacy.hash_key = "{HASH_KEY}"\n'
 
@@ -70,6 +72,9 @@ async def fill(store: Store) -> None:
     await store.suppress(Suppression("by@hand.example", "\ud800", 5, "<x>"))
     for person in (Person("a" * 32, "denied", NOON, "page"), Person("b" * 32, "granted", NOON)):
         await store.consent(person)
+    for block in (Block("host", "x.example", NOON, "why \x00"), Block("link", "https://x/", NOON), BLOCK):
+        await store.block(block)
+    await store.block(replace(BLOCK, lifted=True))
     await store.forget("96@example.org", "a" * 32, NOON)
     await store.forget("JOE@example.org", "c" * 32, NOON)
     await move_on(store)
@@ -101,6 +106,7 @@ async def told(store: Store) -> Sequence[object]:
         await everything(store),
         await store.suppressions(limit=999),
         sorted((replace(each, change=0) for each in await store.people(0, 999)), key=lambda each: each.person),
+        {replace(each, change=0) for each in await store.blocks(0, 999)},
         {name: placed(await store.cursor(name), [each.position for each in events]) for name in await store.cursors()},
         {name: await store.dead_letters(name, 9_999) for name in await store.cursors()},
         [stored.record for name in sorted(await store.cursors()) for stored in await store.retried(name, 999)],
@@ -142,6 +148,7 @@ async def test_round_trip(sqlite: str, postgres: PostgresServer, cluster: Cluste
             assert (done.returncode, b"heardback: events: 303 of 303\n" in done.stderr) == (0, True), done.stderr
             assert done.stdout.decode().splitlines() == [
                 "people: 3 of 3",
+                "blocks: 3 of 3",
                 "events: 303 of 303",
                 "suppressions: 2 of 2",
                 "readers: 3 of 3",

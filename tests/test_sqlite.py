@@ -23,6 +23,7 @@ from heardback.stores.sqlite import SQLiteStore, rows
 from heardback.stores.sqlite.connection import Parameters
 from heardback.stores.sqlite.schema import MIGRATIONS, QUERIES, begin, migrate, statements
 from tests.contract import LETTER, NOON, OpenStore, StoreContract, click, everything, unsubscribe
+from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
@@ -79,6 +80,10 @@ class TestSQLiteRetention(RetentionContract):
 
 class TestSQLitePeople(PeopleContract):
     """SQLite keeps what people are promised."""
+
+
+class TestSQLiteBlocks(BlocksContract):
+    """SQLite keeps what the kill switch is promised."""
 
 
 class TestSQLiteStats(StatsContract):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import chaos, delivery, door, grown, growth, judging, letters, relay, starts, stores, traffic
+from tests.bench import chaos, delivery, door, grown, growth, judging, letters, relay, starts, stats, stores, traffic
 
 SIZES = (0, 1_000_000, 10_000_000)
 """Of the stores that growth makes."""
@@ -24,6 +24,7 @@ MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "grown": lambda args: grown.measure(args.events or 10_000_000),
     "growth": lambda args: growth.measure([args.events] if args.events else SIZES),
     "judging": lambda _: judging.measure(),
+    "stats": lambda args: stats.measure(args.events or 5_000_000),
     "stores": lambda _: stores.measure(),
     "traffic": lambda _: traffic.measure(),
 }

@@ -1,4 +1,4 @@
-"""Counting events: taken into an engine's tables page by page, asked for with what the tables lack, taken out again.
+"""Counting events: taken into an engine's ledger page by page, asked for with what it lacks, taken out again.
 
 What an engine does for it is the Protocol here; what events come to is in tallies. Nothing here is ever half done: an
 engine runs each of these functions in one transaction.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from heardback.events import Record
 from heardback.stores import Stored, tallies
@@ -27,11 +27,11 @@ NEWEST = 2**63 - 1
 """A position after any other."""
 
 
-class Tables(Protocol):
+class Ledger(Protocol):
     """What an engine keeps counts in."""
 
-    async def state(self) -> tuple[int, int]:
-        """Give the position up to which events are counted, and the number for the next new series."""
+    async def state(self) -> State:
+        """Give how far events are counted."""
 
     async def page(self, after: int, upto: int, limit: int) -> list[Stored]:
         """Give events behind a position, up to another."""
@@ -61,6 +61,26 @@ class Tables(Protocol):
         """Give series, first hour, kind and how many, by spans of so many hours; 0 is one span."""
 
 
+class State(NamedTuple):
+    """How far events are counted."""
+
+    position: int
+    next: int
+    """The number for the next new series."""
+    changes: int
+    """How often counts were changed: what was planned before another change is worth nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written of some events, if counts are as they were."""
+
+    state: State
+    rows: Rows
+    count: int
+    """Of the events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """What is written."""
@@ -77,24 +97,35 @@ class Rows:
     """Series, hour, kind, and how much is added."""
 
 
-async def tally(tables: Tables, upto: int, limit: int) -> int:
-    """Take the next events up to a position into the counts; give how many those were."""
-    position, first = await tables.state()
-    page = await tables.page(position, upto, limit)
-    if page:
-        await tables.write(rows(await planned(tables, page, first)))
-    return len(page)
+async def tally(ledger: Ledger, upto: int, limit: int, made: Plan | None = None) -> int:
+    """Take the next events up to a position into the counts; give how many those were.
+
+    A plan that was made before, so that nobody has to wait for it, is as good as another if nothing has changed.
+    """
+    if made is None or made.state != await ledger.state():
+        made = await plan(ledger, upto, limit)
+    if made.count:
+        await ledger.write(made.rows)
+    return made.count
 
 
-async def planned(tables: Tables, page: Sequence[Stored], first: int) -> Changes:
+async def plan(ledger: Ledger, upto: int, limit: int) -> Plan:
+    """Plan to take the next events up to a position into the counts."""
+    state = await ledger.state()
+    page = await ledger.page(state.position, upto, limit)
+    return Plan(state, rows(await planned(ledger, page, state.next)), len(page))
+
+
+async def planned(ledger: Ledger, page: Sequence[Stored], first: int) -> Changes:
     """Say what events change; series that are new get the numbers from `first` on."""
     found = [each for each in map(tallies.read, page) if each]
     acts = [each for each in found if isinstance(each, Act)]
     named = ancestry(path for each in acts for path in each.paths)
-    known = await tables.numbers([key(path) for path in {*named, *(each.letter for each in found)}])
-    changes = tallies.numbered(acts, known, page[-1].position if page else 0, first)
-    histories = await tables.histories(tallies.places(changes, found, known))
-    tallies.change(changes, found, histories)
+    keys = {path: key(path) for path in (*named, *(each.letter for each in found))}
+    numbers = await ledger.numbers(list(keys.values()))
+    known = {path: numbers[each] for path, each in keys.items() if each in numbers}
+    changes = tallies.numbered(named, known, page[-1].position if page else 0, first)
+    tallies.change(changes, found, await ledger.histories(tallies.places(changes.numbers, found)))
     return changes
 
 
@@ -118,36 +149,38 @@ def rows(changes: Changes) -> Rows:
     )
 
 
-async def subtract(tables: Tables, events: Iterable[Record]) -> None:
+async def subtract(ledger: Ledger, events: Iterable[Record]) -> None:
     """Take events that are to be erased out of the counts, and what else is counted of their recipients' letters.
 
     Series in which nothing is left go, with what they are called.
     """
-    position, first = await tables.state()
+    state = await ledger.state()
     theirs = [(key(tallies.letter_of(each.message_id)), each) for each in events]
-    numbers = await tables.numbers([letter for letter, _ in theirs])
+    numbers = await ledger.numbers([letter for letter, _ in theirs])
     places: dict[Place, None] = {}
     for letter, each in theirs:
         if letter in numbers:
             who = (tallies.reader_of(each), tallies.tag_of(each.event_id))
             places |= dict.fromkeys((numbers[letter], one) for one in who if one is not None)
-    known = await tables.histories(list(places))
+    known = await ledger.histories(list(places))
     gone: Counter[tallies.Cell] = Counter()
     for history in known.values():
         gone.subtract(tallies.cells(tallies.unpacked(history)))
     emptied = [(*place, 0, b"") for place in known]
-    await tables.write(Rows(position, first, [], [], emptied, [(*cell, events) for cell, events in gone.items()]))
-    await tables.erase(sorted({series for series, _, _ in gone}))
+    await ledger.write(
+        Rows(state.position, state.next, [], [], emptied, [(*cell, events) for cell, events in gone.items()])
+    )
+    await ledger.erase(sorted({series for series, _, _ in gone}))
 
 
-async def counts(tables: Tables, wanted: Wanted) -> Counts:
-    """Give counts: those of the tables, and what the newest events add to them."""
-    position, first = await tables.state()
-    page = await tables.page(position, NEWEST, TAIL_AT_MOST)
-    sums = Sums(tables, await planned(tables, page, first), hours_of(wanted))
+async def counts(ledger: Ledger, wanted: Wanted) -> Counts:
+    """Give counts: those of the ledger, and what the newest events add to them."""
+    state = await ledger.state()
+    page = await ledger.page(state.position, NEWEST, TAIL_AT_MOST)
+    sums = Sums(ledger, await planned(ledger, page, state.next), hours_of(wanted))
     scope = scope_of(wanted)
     [total] = await sums.of(scope, 0) or [Counted()]
-    behind = await tables.waiting(page[-1].position) if len(page) == TAIL_AT_MOST else 0
+    behind = await ledger.waiting(page[-1].position) if len(page) == TAIL_AT_MOST else 0
     if wanted.by in SPANS:
         return Counts(tuple(await sums.of(scope, SPANS[wanted.by])), total, None, behind)
     if wanted.by == "link":
@@ -169,11 +202,11 @@ def scope_of(wanted: Wanted) -> Path:
 
 
 class Sums:
-    """What is counted in some hours, in the tables and behind them."""
+    """What is counted in some hours, in the ledger and behind it."""
 
-    def __init__(self, tables: Tables, tail: Changes, hours: range) -> None:
-        """Take the tables, and what the events behind those change."""
-        self._tables = tables
+    def __init__(self, ledger: Ledger, tail: Changes, hours: range) -> None:
+        """Take the ledger, and what the events behind it change."""
+        self._ledger = ledger
         self._tail = tail
         self._hours = hours
         self._late = {cell[0] for cell in tail.counts if cell[1] in hours}
@@ -187,7 +220,7 @@ class Sums:
     async def children(self, parent: Path, before: int, limit: int) -> list[Counted]:
         """Give the series under another, the newest first."""
         number = await self._number(parent)
-        names = dict(await self._tables.children(number, self._hours, before, limit)) | self._newest(parent)
+        names = dict(await self._ledger.children(number, self._hours, before, limit)) | self._newest(parent)
         page = sorted((number for number in names if number < before), reverse=True)[:limit]
         kinds = await self._kinds(page, 0)
         return [Counted(kinds[number, 0], name=names[number], number=number) for number in page]
@@ -195,7 +228,7 @@ class Sums:
     async def links(self, parent: Path, limit: int) -> list[Counted]:
         """Give the links of a letter, or of all letters that carry a value, those with the most clicks first."""
         number = await self._number(parent)
-        names = dict(await self._tables.most(number, self._hours, limit)) | self._newest(parent)
+        names = dict(await self._ledger.most(number, self._hours, limit)) | self._newest(parent)
         kinds = await self._kinds(list(names), 0)
         page = sorted(kinds, key=lambda place: (-sum(kinds[place].values()), place))[:limit]
         read = {number: tallies.link_of(names[number]) for number, _ in page}
@@ -210,12 +243,12 @@ class Sums:
         """Give the number of a series; where there is none, one that none has."""
         if number := self._tail.numbers.get(path):
             return number
-        return (await self._tables.numbers([key(path)])).get(key(path), -1)
+        return (await self._ledger.numbers([key(path)])).get(key(path), -1)
 
     async def _kinds(self, series: Sequence[int], span: int) -> Mapping[tuple[int, int], Counter[int]]:
         """Give what is counted, by kind, of each series and span."""
         found: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
-        for number, hour, kind, events in await self._tables.counts(series, self._hours, span):
+        for number, hour, kind, events in await self._ledger.counts(series, self._hours, span):
             found[number, hour][kind] += events
         for number, hour, kind in self._tail.counts:
             if number in series and hour in self._hours:

@@ -75,12 +75,11 @@ class Counted:
 
     def count(self, type_: str, classes: Collection[str] = CLASSES) -> Count:
         """Count the events of a type and of any of some classes: who had several of these is still one recipient."""
-        wanted = [place for place, cls in enumerate(CLASSES) if cls in classes]
-        mask = sum(1 << place for place in wanted)
+        mask = sum(1 << CLASSES.index(cls) for cls in {*classes})
         raw = unique = 0
-        for place in wanted:
-            for before in range(ALL_CLASSES + 1):
-                events = self.kinds.get(kind(TYPES.index(type_), place, before), 0)
+        for each, events in self.kinds.items():
+            act, before = divmod(each, ALL_CLASSES + 1)
+            if act // len(CLASSES) == TYPES.index(type_) and mask >> act % len(CLASSES) & 1:
                 raw += events
                 unique += 0 if before & mask else events
         return Count(raw, unique)

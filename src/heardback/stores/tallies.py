@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from heardback.events import CLASSES, Record, milliseconds_of
 from heardback.stores import Stored
 from heardback.stores.stats import ALL_CLASSES, HOUR_MS, TYPES, kind
+from heardback.stores.tables import text
 
 Path = tuple[str, ...]
 """What a series of counts is called: `("all",)`, `("message", ID)`, `("additional.KEY", VALUE)`; a link is one more."""
@@ -179,24 +180,19 @@ def link_of(name: str) -> tuple[int | None, str]:
 
 def key(path: Path) -> int:
     """Give what a series is found by: 64 bits."""
-    return digest(joined(path))
+    return digest([text(part) for part in path])
 
 
 def reader_of(record: Record) -> int | None:
     """Give who a recipient is to their letter, in any case of their letters: 64 bits that no other letter's share."""
     if not record.recipient:
         return None
-    return digest(joined((record.message_id, record.recipient)).lower())
+    return digest([text(record.message_id), text(record.recipient).encode().lower()])
 
 
-def joined(parts: Sequence[str]) -> bytes:
-    """Put texts together so that no others look the same."""
-    return "".join(f"{len(part)} {part}" for part in parts).encode(errors="replace")
-
-
-def digest(text: bytes) -> int:
-    """Give 64 bits, as the signed number that a database has room for."""
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
+def digest(parts: Sequence[str | bytes]) -> int:
+    """Give 64 bits that stand for some texts, as the signed number that a database has room for."""
+    return int.from_bytes(blake2b(msgspec.msgpack.encode(parts), digest_size=8).digest(), "big", signed=True)
 
 
 def tag_of(event_id: UUID) -> int:
@@ -214,26 +210,20 @@ def ancestry(wanted: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(path[:length] for path in wanted for length in range(1, len(path) + 1)))
 
 
-def numbered(acts: Iterable[Act], known: Mapping[int, int], position: int, first: int) -> Changes:
-    """Begin with the numbers of all series that are named; new ones get the numbers from `first` on."""
-    changes = Changes(position, first)
-    for path in ancestry(path for each in acts for path in each.paths):
-        if (number := known.get(key(path))) is None:
-            number, changes.next = changes.next, changes.next + 1
+def numbered(named: Iterable[Path], known: Mapping[Path, int], position: int, first: int) -> Changes:
+    """Begin with the numbers of series that are known; new ones that are named get the numbers from `first` on."""
+    changes = Changes(position, first, dict(known))
+    for path in named:
+        if path not in known:
+            changes.numbers[path], changes.next = changes.next, changes.next + 1
             changes.fresh.append(path)
-        changes.numbers[path] = number
     return changes
 
 
-def places(changes: Changes, found: Iterable[Act | Correction], known: Mapping[int, int]) -> list[Place]:
+def places(numbers: Mapping[Path, int], found: Iterable[Act | Correction]) -> list[Place]:
     """Give where histories may stand that the events change."""
-    wanted: dict[Place, None] = {}
-    for each in found:
-        number = changes.numbers.get(each.letter, known.get(key(each.letter)))
-        if number is not None:
-            changes.numbers[each.letter] = number
-            wanted |= dict.fromkeys((number, who) for who in (each.reader, each.tag) if who is not None)
-    return list(wanted)
+    wanted = ((numbers.get(each.letter), who) for each in found for who in (each.reader, each.tag))
+    return list(dict.fromkeys((number, who) for number, who in wanted if number is not None and who is not None))
 
 
 def change(changes: Changes, found: Iterable[Act | Correction], known: Mapping[Place, bytes]) -> None:

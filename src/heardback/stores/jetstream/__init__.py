@@ -27,13 +27,15 @@ from heardback.stores import (
     Suppression,
     Vicinity,
 )
+from heardback.stores.blocks import Block
 from heardback.stores.jetstream import erasure
-from heardback.stores.jetstream.messages import Message, Verdicts, Writer, parted, person_subject
+from heardback.stores.jetstream.messages import Message, Verdicts, Writer, decoded, parted, person_subject
 from heardback.stores.jetstream.node import Node
 from heardback.stores.jetstream.projection import QUERIES
 from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, Stream
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES as TABLES
+from heardback.stores.stats import Counts, Wanted
 from heardback.stores.tables import NO_BOUND, about_of, text
 
 
@@ -174,6 +176,19 @@ class JetStreamStore:
             await self._node.stream.erase([position for position, _ in places], secure=False)
             await self._node.publish([self._writer.erased(places)])
         return Expired(len(places), UUID(bytes=found[-1][0]) if found else None)
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts of this node, each once; give how many those were."""
+        await self._node.current()
+        return await self._node.projection.tally(upto, limit)
+
+    async def counts(self, wanted: Wanted) -> Counts:
+        """Give counts of events, exact at this moment."""
+        return await (await self._node.current()).counts(wanted)
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by, on this node, that holds nothing from a day on; give how many things."""
+        return await self._node.projection.expire_counts(before, limit)
 
     async def shrink(self, limit: int) -> bool:
         """Take out of the stream the verdicts on what is no more, and give free pages of the file back to the disk."""
@@ -329,6 +344,17 @@ class JetStreamStore:
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""
         return await (await self._node.current()).people(after, limit)
+
+    async def block(self, said: Block) -> Block:
+        """Keep a block, or that it was lifted, in the place of what stood; give what stands."""
+        message = self._writer.block(said)
+        if change := await self._node.publish([message]):
+            return replace(decoded(message.payload, Block), change=change)
+        raise StoreError(BUSY)
+
+    async def blocks(self, after: int, limit: int) -> list[Block]:
+        """Give blocks by the number of their last change, those behind `after` first."""
+        return await (await self._node.current()).blocks(after, limit)
 
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person from the stream on every server, and from the projection of every node once it reads of it."""

@@ -22,10 +22,12 @@ import aiosqlite
 
 from heardback.events import Record
 from heardback.stores import Batch, DeadLetter, Person, Suppression
+from heardback.stores.blocks import Block
 from heardback.stores.jetstream.messages import Burial, Entry, Erased, Piece, Place, Verdicts, decoded
-from heardback.stores.sqlite import SQLiteStore, rows
+from heardback.stores.sqlite import SQLiteStore, rows, transactions
 from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, Parameters, for_writing, in_thread
+from heardback.stores.sqlite.erasure import subtract
 from heardback.stores.sqlite.file import begin_anew
 from heardback.stores.sqlite.schema import QUERIES as TABLES
 from heardback.stores.tables import NO_BOUND, named_queries
@@ -109,6 +111,14 @@ class Projection:
         fresh = await self._connection.write(work)
         if any(entry.kind == "erased" and decoded(entry.payload, Erased).secure for entry in fresh):
             await self.store.scrub()
+
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts; give how many those were."""
+        return await self._connection.write(lambda connection: transactions.tally(connection, upto, limit))
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+        return await self._connection.write(lambda connection: transactions.expire_counts(connection, before, limit))
 
     async def rehearse(self, records: Sequence[Record], *, pressing: bool) -> tuple[list[Record], list[Suppression]]:
         """Give those of the records that would be appended, and the suppressions that would stand with them."""
@@ -230,12 +240,19 @@ async def take_people(connection: aiosqlite.Connection, entries: Sequence[Entry]
     await take_revisions(connection, entries)
 
 
+async def take_blocks(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
+    """Write blocks, and which were lifted."""
+    said = [asdict(replace(decoded(entry.payload, Block), change=entry.sequence)) for entry in entries]
+    await connection.executemany(QUERIES["put_block"], said)
+
+
 async def take_erased(connection: aiosqlite.Connection, entries: Sequence[Entry]) -> None:
     """Delete events; overwrite them first where nothing may be left."""
     for entry in entries:
         erased = decoded(entry.payload, Erased)
         events = [(position, event_id.bytes) for position, event_id in erased.events]
         if erased.secure:
+            await subtract(connection, [event_id for _, event_id in events])
             await connection.executemany(TABLES["blank_event"], events)
             await connection.execute(TABLES["renew_suppressions_index"])
         await connection.executemany(TABLES["delete_event"], events)
@@ -256,5 +273,6 @@ KINDS: Mapping[str, Callable[[aiosqlite.Connection, Sequence[Entry]], Awaitable[
     "dead": take_burials,
     "suppression": take_suppressions,
     "person": take_people,
+    "block": take_blocks,
     "erased": take_erased,
 }

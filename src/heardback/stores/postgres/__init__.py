@@ -26,10 +26,14 @@ from heardback.stores import (
     Stored,
     Suppression,
     Vicinity,
+    counting,
 )
+from heardback.stores.blocks import Block
 from heardback.stores.postgres import erasure, rows, schema
 from heardback.stores.postgres.connection import Connections, Server
+from heardback.stores.postgres.ledger import Ledger
 from heardback.stores.postgres.schema import QUERIES
+from heardback.stores.stats import DAY_MS, Counts, Wanted
 from heardback.stores.tables import NO_BOUND, first_id
 
 READERS = 4
@@ -135,6 +139,33 @@ class PostgresStore:
         [[deleted, last]] = await self._others.fetch(QUERIES["expire"], *values)
         return Expired(deleted, last)
 
+    async def tally(self, upto: int, limit: int) -> int:
+        """Take the next events up to a position into the counts, each once; give how many those were."""
+
+        async def work(connection: asyncpg.Connection) -> int:
+            async with connection.transaction():
+                return await counting.tally(Ledger(connection), upto, limit)
+
+        return await self._others.use(work)
+
+    async def counts(self, wanted: Wanted) -> Counts:
+        """Give counts of events, exact at this moment."""
+
+        async def work(connection: asyncpg.Connection) -> Counts:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return await counting.counts(Ledger(connection, alone=False), wanted)
+
+        return await self._others.use(work)
+
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+
+        async def work(connection: asyncpg.Connection) -> int:
+            async with connection.transaction():
+                return await Ledger(connection).expire(before // DAY_MS, limit)
+
+        return await self._others.use(work)
+
     async def shrink(self, limit: int) -> bool:
         """Drop a week in which no event is left; what is deleted in others is used again for what comes."""
         [[dropped]] = await self._others.fetch(QUERIES["shrink"])
@@ -237,6 +268,15 @@ class PostgresStore:
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""
         return [rows.person(row) for row in await self._others.fetch(QUERIES["people"], after, limit)]
+
+    async def block(self, said: Block) -> Block:
+        """Keep a block, or that it was lifted, in the place of what stood; give what stands."""
+        [row] = await self._others.fetch(QUERIES["block"], *rows.of_block(said))
+        return rows.block(row)
+
+    async def blocks(self, after: int, limit: int) -> list[Block]:
+        """Give blocks by the number of their last change, those behind `after` first."""
+        return [rows.block(row) for row in await self._others.fetch(QUERIES["blocked"], after, limit)]
 
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person, and let PostgreSQL take what was deleted out of its tables.

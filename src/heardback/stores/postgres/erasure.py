@@ -12,12 +12,13 @@ from uuid import UUID
 
 import asyncpg
 
-from heardback.stores import Forgotten, cursors
+from heardback.stores import Forgotten, counting, cursors
 from heardback.stores.postgres import rows
+from heardback.stores.postgres.ledger import Ledger
 from heardback.stores.postgres.schema import QUERIES
 
 WEEK_MS = 604_800_000
-SMALL = ("dead_letters", "batches", "suppressions", "site_ids")
+SMALL = ("dead_letters", "batches", "suppressions", "site_ids", "series")
 """Tables of little that may name somebody."""
 
 
@@ -27,7 +28,7 @@ async def forget(
     """Erase what the tables hold of a person; their suppressions stand under the keyed hash from now on.
 
     Gives how much that was, and the ids of the events. The locks are taken in the order in which others take them: the
-    log, cursors, batches, dead letters.
+    log, cursors, batches, dead letters, counts.
     """
     async with connection.transaction():
         await connection.execute(QUERIES["lock_log"])
@@ -36,6 +37,8 @@ async def forget(
         event_ids = [event_id for (event_id,) in await connection.fetch(QUERIES["events_of"], *whose)]
         batches = await unpin(connection, event_ids)
         dead = await connection.fetch(QUERIES["delete_events_dead_letters"], event_ids)
+        theirs = [rows.stored(row).record for row in await connection.fetch(QUERIES["get_events"], event_ids)]
+        await counting.subtract(Ledger(connection), theirs)
         await connection.execute(QUERIES["delete_events"], event_ids)
         suppressions = await rename(connection, recipient, person)
         await connection.execute(QUERIES["forgotten"], person, now, int(now * 1000))

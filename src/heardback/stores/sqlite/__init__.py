@@ -10,9 +10,10 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import aiosqlite
@@ -34,14 +35,17 @@ from heardback.stores import (
     Vicinity,
     counting,
 )
+from heardback.stores.blocks import Block
 from heardback.stores.sqlite import erasure, rows, transactions
 from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.sqlite.tables import Tables
-from heardback.stores.stats import DAY_MS, Counts, Wanted
+from heardback.stores.stats import Counts, Wanted
 from heardback.stores.tables import NO_BOUND, text
+
+T = TypeVar("T")
 
 AT_ONCE = 100
 """How many are asked for in one statement: SQLite takes long lists of values slowly, and has a bound on them."""
@@ -223,25 +227,34 @@ class SQLiteStore:
         return await self._writer.write(lambda each: transactions.changed(each, "delete_dead_letters", values))
 
     async def tally(self, upto: int, limit: int) -> int:
-        """Take the next events up to a position into the counts, each once; give how many those were."""
-        return await self._writer.write(lambda connection: transactions.tally(connection, upto, limit))
+        """Take the next events up to a position into the counts, each once; give how many those were.
+
+        Looking and thinking come first: nobody else can write from the beginning to the end of what is left.
+        """
+        made = await self._counted(lambda ledger: counting.plan(ledger, upto, limit))
+        if not made.count:
+            return 0
+        return await self._writer.write(lambda connection: transactions.tally(connection, upto, limit, made))
 
     async def counts(self, wanted: Wanted) -> Counts:
         """Give counts of events, exact at this moment."""
+        return await self._counted(lambda ledger: counting.counts(ledger, wanted))
 
-        async def work(connection: aiosqlite.Connection) -> Counts:
+    async def expire_counts(self, before: int, limit: int) -> int:
+        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
+        return await self._writer.write(lambda connection: transactions.expire_counts(connection, before, limit))
+
+    async def _counted(self, ask: Callable[[Ledger], Awaitable[T]]) -> T:
+        """Ask the ledger as it is at one moment."""
+
+        async def work(connection: aiosqlite.Connection) -> T:
             await connection.execute("BEGIN")
             try:
-                return await counting.counts(Tables(connection), wanted)
+                return await ask(Ledger(connection))
             finally:
                 await connection.rollback()
 
         return await self._counter.use(work)
-
-    async def expire_counts(self, before: int, limit: int) -> int:
-        """Delete what counts are kept by that holds nothing from a day on; give how many things."""
-        day = before // DAY_MS
-        return await self._writer.write(lambda connection: Tables(connection).expire(day, limit))
 
     async def shrink(self, limit: int) -> bool:
         """Give free pages of the file back to the disk, and at the end what the write-ahead log takes."""
@@ -290,6 +303,14 @@ class SQLiteStore:
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""
         return [Person(*row) for row in await self._reader.fetch(QUERIES["people"], (after, limit))]
+
+    async def block(self, said: Block) -> Block:
+        """Keep a block, or that it was lifted, in the place of what stood; give what stands."""
+        return await self._writer.write(lambda connection: transactions.block(connection, said))
+
+    async def blocks(self, after: int, limit: int) -> list[Block]:
+        """Give blocks by the number of their last change, those behind `after` first."""
+        return [rows.block(row) for row in await self._reader.fetch(QUERIES["blocked"], (after, limit))]
 
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person from the file and its log.

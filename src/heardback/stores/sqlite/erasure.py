@@ -11,8 +11,8 @@ import aiosqlite
 
 from heardback.stores import Forgotten, counting, cursors
 from heardback.stores.sqlite import rows
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.sqlite.tables import Tables
 from heardback.stores.sqlite.transactions import changed
 
 
@@ -35,7 +35,7 @@ async def forget(connection: aiosqlite.Connection, recipient: str, person: str, 
 async def subtract(connection: aiosqlite.Connection, event_ids: Sequence[bytes]) -> None:
     """Take events out of the counts; it has to be done while they are there."""
     found = await connection.execute_fetchall(QUERIES["get_events"], {"event_ids": b"".join(event_ids)})
-    await counting.subtract(Tables(connection), [rows.stored(row).record for row in found])
+    await counting.subtract(Ledger(connection), [rows.stored(row).record for row in found])
 
 
 async def unpin(connection: aiosqlite.Connection, erased: Set[bytes]) -> int:

@@ -319,6 +319,21 @@ INSERT INTO people (person, forgotten, change)
 SELECT :person, :now, max(coalesce(max(change), 0) + 1, :milliseconds) FROM people WHERE TRUE
 ON CONFLICT (person) DO UPDATE SET forgotten = excluded.forgotten, change = excluded.change;
 
+-- name: blocked
+-- Gives blocks by the number of their last change.
+SELECT kind, value, since, why, lifted, change FROM blocked WHERE change > ? ORDER BY change LIMIT ?;
+
+-- name: block_of
+-- Gives what stands of a host, a link or a letter.
+SELECT kind, value, since, why, lifted, change FROM blocked WHERE kind = ? AND value = ?;
+
+-- name: block
+-- Keeps a block, or that it was lifted; its number is as a person's.
+INSERT INTO blocked (kind, value, since, why, lifted, change)
+SELECT :kind, :value, :since, :why, :lifted, max(coalesce(max(change), 0) + 1, :milliseconds) FROM blocked WHERE TRUE
+ON CONFLICT (kind, value) DO UPDATE
+SET since = excluded.since, why = excluded.why, lifted = excluded.lifted, change = excluded.change;
+
 -- name: events_of
 -- Gives the events of a recipient, those under the keyed hash, and the verdict events about any of them.
 WITH theirs (position, event_id) AS MATERIALIZED (

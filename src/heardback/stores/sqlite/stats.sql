@@ -1,12 +1,16 @@
 -- The statements that keep and give counts. Each has a name and says what it does.
 
 -- name: state
--- Says how far events are counted, and which number the next new series gets.
-SELECT position, next FROM tallied;
+-- Says how far events are counted.
+SELECT position, next, changes FROM tallied;
 
 -- name: save_state
 -- Notes how far events are counted.
-UPDATE tallied SET position = ?, next = ?;
+UPDATE tallied SET position = ?, next = ?, changes = changes + 1;
+
+-- name: change
+-- Notes that counts are changed.
+UPDATE tallied SET changes = changes + 1;
 
 -- name: page
 -- Gives the events behind a position, up to another.

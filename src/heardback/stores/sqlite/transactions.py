@@ -13,11 +13,13 @@ import aiosqlite
 
 from heardback.events import Record
 from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression, counting
+from heardback.stores.blocks import Block
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import in_thread
+from heardback.stores.sqlite.ledger import Ledger
 from heardback.stores.sqlite.schema import QUERIES
-from heardback.stores.sqlite.tables import Tables
+from heardback.stores.stats import DAY_MS
 from heardback.stores.tables import Row, about_of
 
 
@@ -33,10 +35,16 @@ async def revise(connection: aiosqlite.Connection, judged: Sequence[Judged], tol
     await in_thread(connection, lambda each: append(each, known))
 
 
-async def tally(connection: aiosqlite.Connection, upto: int, limit: int) -> int:
+async def tally(connection: aiosqlite.Connection, upto: int, limit: int, made: counting.Plan | None = None) -> int:
     """Take the next events up to a position into the counts; no two may take the same."""
     await connection.execute("BEGIN IMMEDIATE")
-    return await counting.tally(Tables(connection), upto, limit)
+    return await counting.tally(Ledger(connection), upto, limit, made)
+
+
+async def expire_counts(connection: aiosqlite.Connection, before: int, limit: int) -> int:
+    """Delete what counts are kept by that holds nothing from a day on, given in Unix milliseconds."""
+    await connection.execute("BEGIN IMMEDIATE")
+    return await Ledger(connection).expire(before // DAY_MS, limit)
 
 
 async def expire(connection: aiosqlite.Connection, places: Sequence[Row]) -> None:
@@ -91,6 +99,14 @@ async def consent(connection: aiosqlite.Connection, said: Person) -> Person:
     await connection.execute(QUERIES["consent"], rows.of_person(said))
     [row] = await connection.execute_fetchall(QUERIES["person"], (said.person,))
     return Person(*row)
+
+
+async def block(connection: aiosqlite.Connection, said: Block) -> Block:
+    """Keep a block, or that it was lifted, and give what stands there."""
+    values = rows.of_block(said)
+    await connection.execute(QUERIES["block"], values)
+    [row] = await connection.execute_fetchall(QUERIES["block_of"], (said.kind, values["value"]))
+    return rows.block(row)
 
 
 async def changed(connection: aiosqlite.Connection, query: str, values: Mapping[str, object] | Sequence[object]) -> int:

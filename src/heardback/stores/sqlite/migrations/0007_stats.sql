@@ -3,9 +3,10 @@
 CREATE TABLE tallied (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 0),
     position INTEGER NOT NULL,  -- events up to here are counted
-    next     INTEGER NOT NULL   -- the number of the next new series; none is given twice
+    next     INTEGER NOT NULL,  -- the number of the next new series; none is given twice
+    changes  INTEGER NOT NULL   -- how often counts were changed
 );
-INSERT INTO tallied VALUES (0, 0, 1);
+INSERT INTO tallied VALUES (0, 0, 1, 0);
 
 -- All events, each letter, each value of a key of `additional`, and each link under one of those.
 CREATE TABLE series (

@@ -1,4 +1,4 @@
-"""The tables that hold counts, in SQLite: heardback.stores.counting.Tables, on a connection in a transaction.
+"""Where counts stand, in SQLite: heardback.stores.counting.Ledger, on a connection in a transaction.
 
 What goes into them is in stores.tallies, when in stores.counting.
 """
@@ -12,25 +12,26 @@ from importlib.resources import files
 import aiosqlite
 
 from heardback.stores import Stored
-from heardback.stores.counting import Rows
+from heardback.stores.counting import Rows, State
 from heardback.stores.sqlite import rows
-from heardback.stores.sqlite.schema import QUERIES, named_queries
+from heardback.stores.sqlite.schema import QUERIES
+from heardback.stores.tables import Row, named_queries, text
 from heardback.stores.tallies import Place
 
 STATS = named_queries(files(__package__).joinpath("stats.sql").read_text("utf-8"))
 
 
-class Tables:
-    """The tables of a file."""
+class Ledger:
+    """The counts in a file."""
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         """Take a connection; who has it begins and ends the transaction."""
         self._connection = connection
 
-    async def state(self) -> tuple[int, int]:
-        """Give the position up to which events are counted, and the number for the next new series."""
-        [[position, first]] = await self._connection.execute_fetchall(STATS["state"])
-        return position, first
+    async def state(self) -> State:
+        """Give how far events are counted."""
+        [found] = await self._connection.execute_fetchall(STATS["state"])
+        return State(*found)
 
     async def page(self, after: int, upto: int, limit: int) -> list[Stored]:
         """Give events behind a position, up to another."""
@@ -43,7 +44,7 @@ class Tables:
 
     async def numbers(self, keys: Sequence[int]) -> Mapping[int, int]:
         """Give the numbers of those series that there are, by their keys."""
-        return {key: number for key, number in await self._fetch("numbers", json.dumps(keys))}
+        return dict(map(tuple, await self._fetch("numbers", json.dumps(keys))))
 
     async def histories(self, places: Sequence[Place]) -> Mapping[Place, bytes]:
         """Give those histories that there are."""
@@ -52,7 +53,7 @@ class Tables:
 
     async def write(self, changed: Rows) -> None:
         """Write what changed."""
-        await self._each("add_series", [(*row[:3], rows.text(row[3])) for row in changed.series])
+        await self._each("add_series", [(*row[:3], text(row[3])) for row in changed.series])
         await self._each("put_history", [row for row in changed.histories if row[3]])
         await self._each("drop_history", [row[:2] for row in changed.histories if not row[3]])
         await self._each("add", changed.counts)
@@ -82,6 +83,7 @@ class Tables:
 
     async def expire(self, before: int, limit: int) -> int:
         """Delete histories whose last day lies before another, then such series; give how many."""
+        await self._connection.execute(STATS["change"])
         gone = (await self._connection.execute(STATS["drop_old_histories"], (before, limit))).rowcount
         if gone:
             return gone
@@ -90,7 +92,7 @@ class Tables:
             await self._each(name, old)
         return len(old)
 
-    async def _fetch(self, name: str, *values: object) -> list[rows.Row]:
+    async def _fetch(self, name: str, *values: object) -> list[Row]:
         return list(await self._connection.execute_fetchall(STATS[name], values))
 
     async def _each(self, name: str, values: Sequence[Sequence[object]]) -> None:
