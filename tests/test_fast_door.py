@@ -414,6 +414,24 @@ def test_the_last_answer_is_given() -> None:
     assert asyncio.run(go(LATE, b"")) == b""
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_nobody_puts_words_into_anothers_head(pair: Sequence[Program], end: str) -> None:
+    """A header that looks like the end of the request's line leaves nothing behind for who sends the head after it."""
+    head = "Host: t.example.com\r\nUser-Agent: Mail/1.0\r\n\r\n"
+    odd = f"GET {OPEN} HTTP/1.1{end}Sec-GPC: 1{end}A: /o/b HTTP/1.1\r\n{head}".encode()
+    for _ in range(2):
+        same(pair, odd)
+        assert same(pair, f"GET {OPEN} HTTP/1.1\r\n{head}".encode()) == 1
+    assert pair[0].events()[0]["recipient"] == "jane@example.org"
+
+
+@pytest.mark.parametrize("shape", ["pixel", "pixel, all signals", "click", "privacy control", "a proxy", "pixel, head"])
+def test_once_more_is_answered_alike(pair: Sequence[Program], shape: str) -> None:
+    """A request whose head was met before, behind whatever address, comes to what it came to the first time."""
+    for _ in range(3):
+        assert same(pair, SHAPES[shape], SHAPES[shape].replace(b"203.0.113.9", b"203.0.113.77"))
+
+
 @settings(max_examples=60)
 @given(
     st.lists(

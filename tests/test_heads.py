@@ -33,8 +33,9 @@ class Read:
 
 def learnt(data: bytes) -> Heads:
     """Give what knows the head of one request."""
-    heads = Heads()
-    heads.add(data, Read(data).headers, {"agent": "browser"})
+    heads, found = Heads(), plain(data)
+    if found:
+        heads.add(found.head, Read(data).headers, {"agent": "browser"})
     return heads
 
 
@@ -84,7 +85,7 @@ def test_it_has_a_bound() -> None:
     """Where every head is another, so many are remembered and no more."""
     heads = Heads()
     for number in range(3 * AT_MOST):
-        heads.add(LINE + b"A: %d\r\n\r\n" % number, {"a": str(number)}, {})
+        heads.add(b"A: %d\r\n\r\n" % number, {"a": str(number)}, {})
     assert sum(heads.get(b"A: %d\r\n\r\n" % number) is not None for number in range(3 * AT_MOST)) <= AT_MOST
     assert heads.get(b"A: %d\r\n\r\n" % (3 * AT_MOST - 1))
 

@@ -98,6 +98,7 @@ class FastDoor:
         """Give headers that are the same for a second, the date among them, as lines."""
         if headers is not self._headers:
             self._headers, self._lines = headers, b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self._answer = None
         return self._lines
 
     def whole(self, answer: Answer, method: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -266,7 +267,9 @@ class Connection(asyncio.Protocol):
             self._give_away()
             return
         shown = self._door.shown(self._headers)
-        self._door.heads.add(self._held, self._headers, shown)
+        asked = plain(self._held)
+        if asked and (asked.place, asked.text) == (place, text):  # else its line is another than it looks
+            self._door.heads.add(asked.head, self._headers, shown)
         self._hit(place, text, self._headers, ip, shown)
 
     def _serve_at_once(self, data: bytes) -> bool:

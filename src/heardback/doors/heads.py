@@ -66,15 +66,14 @@ class Heads:
         """Give what a head says, if it was read before."""
         return self._known.get(head)
 
-    def add(self, data: bytes, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
-        """Remember the head of a whole request without a body, as it was read: less the address that was forwarded."""
-        found = plain(data)
-        if found is None or len(found.head) > LONGEST or not found.head.endswith(b"\r\n\r\n"):
+    def add(self, head: bytes, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
+        """Remember what was read of a head, all of a request but its line: less the address that was forwarded."""
+        if len(head) > LONGEST or not head.endswith(b"\r\n\r\n"):
             return
-        if FOLDED.search(found.head) or b"x-forwarded-for" in found.head.lower():
+        if FOLDED.search(head) or b"x-forwarded-for" in head.lower():
             return
         kept = {name: value for name, value in headers.items() if name != "x-forwarded-for"}
         if PERSONAL.isdisjoint(kept):
             if len(self._known) >= AT_MOST:
                 self._known.clear()
-            self._known[found.head] = Head(kept, shown)
+            self._known[head] = Head(kept, shown)
