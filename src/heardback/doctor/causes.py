@@ -55,8 +55,8 @@ def remedies(probe: Probe, method: str, url: str, answer: Answer) -> Mapping[str
     """Give what to change, by the status of an answer."""
     status = answer.status
     if 300 <= status < 400:
-        leads_to_https = url.startswith("http:") and answer.header("location").startswith("https:")
-        return TO_HTTPS if leads_to_https else REDIRECT
+        is_to_https = url.startswith("http:") and answer.header("location").startswith(f"https://{probe.host}")
+        return TO_HTTPS if is_to_https else REDIRECT
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
         return LOGIN
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -84,7 +84,8 @@ class ApiDoor:
 
         async def missing(request: Request, error: Exception) -> Response:
             path = request.scope["path"].removeprefix(request.scope["root_path"])
-            return await (nothing(request) if path.startswith("/api/") else others(request, error))
+            is_ours = path.startswith("/api/") or path == "/metrics"
+            return await (nothing(request) if is_ours else others(request, error))
 
         return missing
 
