@@ -20,7 +20,7 @@ FLOORS = (
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
     ("tracker", "journal", "dispatcher", "judge", "tally", "consents", "retention", "supervisor", "counters"),
-    ("live", "migration", "suppressions"),
+    ("live", "migration", "suppressions", "stats"),
     ("doors", "doors.relay"),
     ("server",),
     ("demo", "doctor"),
