@@ -131,7 +131,8 @@ class Program:
         """Send one request over a connection of its own; no redirect is followed."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=WAITS_S)
         try:
-            connection.putrequest(method, url.removeprefix(f"http://127.0.0.1:{self.port}"), skip_accept_encoding=True)
+            target = url.removeprefix(f"http://127.0.0.1:{self.port}")
+            connection.putrequest(method, target, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
             given = {"Content-Length": str(len(body))} if body is not None else {}
             for name, value in {**given, **(headers or {})}.items():
                 connection.putheader(name, value)

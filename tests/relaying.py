@@ -9,7 +9,7 @@ import smtplib
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ LETTER = (
 QUICK = Patience(connect=0.4, command=0.4, data=0.4, slot=0.2, quit=0.2)
 
 
-def settings_for(address: str, **relay: Any) -> Settings:
+def settings_for(address: str, server: Mapping[str, Any] | None = None, **relay: Any) -> Settings:
     """Give settings with a relay before a next hop."""
-    tables = {"base_url": BASE_URL, "keys": [KEY], "privacy": {"hash_key": "the key of the tests' hashes"}}
+    hash_key = {"hash_key": "the key of the tests' hashes"}
+    tables = {"base_url": BASE_URL, "keys": [KEY], "server": server or {}, "privacy": hash_key}
     return parse({**tables, "relay": {"next_hop": address, **relay}}, {})
 
 

@@ -20,11 +20,12 @@ from typing import IO
 
 import pytest
 
-from heardback.cli.events import CSV
+from heardback.cli.events import CSV, patient
 from heardback.dispatcher.selection import HELD_S
 from heardback.events import Event, Record, new_id
 from heardback.formats.native import record
-from heardback.stores import NEWEST_AT_MOST, Cursor
+from heardback.live import Tail
+from heardback.stores import NEWEST_AT_MOST, Cursor, Filter
 from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests.deliveries import clicks
@@ -214,3 +215,16 @@ def test_who_looks_on_ends_with_the_reader(folder: Path) -> None:
     done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, capture_output=True, timeout=HELD_S)
     assert done.stdout.count(b"\n") == 1
     assert done.stderr == b""
+
+
+def test_a_store_that_is_away_is_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who looks on is told why nothing comes, and is not sent away."""
+
+    async def run() -> None:
+        store = await SQLiteStore.open(folder / "heardback.db")
+        await store.close()
+        assert await patient(Tail(store, Filter(), 0)) == ()
+
+    asyncio.run(run())
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("heardback: ")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from heardback import consents
+from heardback import consents, following
 from heardback.consents import Consents, nameless, remains
 from heardback.events import Event, EventType, new_id
 from heardback.formats import native
@@ -60,7 +60,7 @@ def test_nobody_is_named_before_consents_are_known(tmp_path: Path) -> None:
     async def story(store: SQLiteStore) -> None:
         knows = Consents(store, KEY_OF_HASHES)
         assert knows.forbids(JANE, NOON) and knows.forbids("", NOON)
-        await knows.catch_up()
+        await knows.changes.catch_up()
         assert not knows.forbids(JANE, NOON) and not knows.forbids("", NOON)
 
     on_store(tmp_path, story)
@@ -71,7 +71,7 @@ def test_a_consent_holds_here_at_once(tmp_path: Path) -> None:
 
     async def story(store: SQLiteStore) -> None:
         knows = Consents(store, KEY_OF_HASHES, clock=lambda: NOON + 0.5)
-        await knows.catch_up()
+        await knows.changes.catch_up()
         assert (await knows.of(JANE)).consent == "unknown"
         denied = await knows.set("Jane@Example.ORG", "denied", "by phone")
         assert (denied.consent, denied.at, denied.how) == ("denied", NOON + 0.5, "by phone")
@@ -108,10 +108,10 @@ def test_what_was_read_earlier_does_not_undo_what_was_said(tmp_path: Path) -> No
         await other.set(JANE, "granted", "")
         knows = Consents(cast("Store", Slow(store, [await store.people(0, 10)])), KEY_OF_HASHES)
         await knows.set(JANE, "denied", "")
-        await knows.catch_up()
+        await knows.changes.catch_up()
         assert knows.forbids(JANE, NOON)
         await other.set(JANE, "granted", "")
-        await knows.catch_up()
+        await knows.changes.catch_up()
         assert not knows.forbids(JANE, NOON)
 
     on_store(tmp_path, story)
@@ -122,9 +122,9 @@ def test_other_nodes_are_heard(tmp_path: Path) -> None:
 
     async def story(store: SQLiteStore) -> None:
         here, there = Consents(store, KEY_OF_HASHES), Consents(store, KEY_OF_HASHES)
-        running = asyncio.create_task(there.run())
+        running = asyncio.create_task(following.follow([there.changes]))
         await here.set(JANE, "denied", "")
-        async with asyncio.timeout(1 + consents.EVERY_S):
+        async with asyncio.timeout(1 + following.EVERY_S):
             while not there.forbids(JANE, NOON) or there.forbids(JOE, NOON):
                 await asyncio.sleep(0.01)
         running.cancel()
@@ -139,9 +139,9 @@ def test_a_store_that_is_away_is_said_once(tmp_path: Path, caplog: pytest.LogCap
         async with opened(tmp_path) as store:
             knows = Consents(store, KEY_OF_HASHES)
             await knows.set(JANE, "denied", "")
-            await knows.catch_up()
-        await knows.look()
-        await knows.look()
+            await knows.changes.catch_up()
+        await knows.changes.look()
+        await knows.changes.look()
         assert knows.forbids(JANE, NOON) and not knows.forbids(JOE, NOON)
 
     asyncio.run(go())
@@ -156,12 +156,12 @@ def test_letters_sent_before_do_not_name_the_forgotten_again(tmp_path: Path) -> 
         knows = Consents(store, KEY_OF_HASHES, forgotten=lambda people: told.append(set(people)))
         for recipient in (JANE, JOE):
             await consents.forget(store, recipient, KEY_OF_HASHES, clock=lambda: NOON + 0.5, known_within_s=0)
-        await knows.catch_up()
+        await knows.changes.catch_up()
         assert told == [{pseudonym(JANE, KEY_OF_HASHES), pseudonym(JOE, KEY_OF_HASHES)}]
         assert knows.forbids(JANE, 0) and knows.forbids(JANE, NOON)
         assert not knows.forbids(JANE, NOON + 1)
         assert not knows.forbids("jim@example.org", -9)
-        await knows.catch_up()
+        await knows.changes.catch_up()
         assert len(told) == 1
 
     on_store(tmp_path, story)

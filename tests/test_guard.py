@@ -47,6 +47,7 @@ def asked(program: Program, method: str, path: str, **headers: str) -> Answer:
         ("OPTIONS", "/api/events", 405),
         ("TRACE", "/api/tokens", 405),
         ("PATCH", "/api/consents/a@x", 405),
+        ("POST", "/metrics", 405),
         ("GET", "/mail/api/nothing", 404),
         ("PUT", "/mail/api/events", 405),
     ],

@@ -36,6 +36,7 @@ from tests.contract import (
     full_cursor,
     unsubscribe,
 )
+from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
@@ -80,6 +81,10 @@ class TestJetStreamRetention(RetentionContract):
 
 class TestJetStreamPeople(PeopleContract):
     """JetStream keeps what people are promised."""
+
+
+class TestJetStreamBlocks(BlocksContract):
+    """JetStream keeps what the kill switch is promised."""
 
 
 class TestJetStreamStats(StatsContract):

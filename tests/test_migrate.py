@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from heardback.errors import StoreError
 from heardback.events import new_id
 from heardback.migration import PAGE, migrate
 from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Person, Store, Suppression
+from heardback.stores.blocks import Block
 from heardback.stores.jetstream import JetStreamStore
 from heardback.stores.postgres import PostgresStore
 from heardback.stores.sqlite import SQLiteStore
@@ -34,6 +35,7 @@ from tests.servers import Cluster
 
 pytestmark = pytest.mark.anyio
 
+BLOCK = Block("message", "<1@x>", NOON)
 HASH_KEY = "the hash key of the tests, which every node has"
 SETTINGS = f'privacy.hash_key = "{HASH_KEY}"\n'
 
@@ -70,6 +72,9 @@ async def fill(store: Store) -> None:
     await store.suppress(Suppression("by@hand.example", "\ud800", 5, "<x>"))
     for person in (Person("a" * 32, "denied", NOON, "page"), Person("b" * 32, "granted", NOON)):
         await store.consent(person)
+    for block in (Block("host", "x.example", NOON, "why \x00"), Block("link", "https://x/", NOON), BLOCK):
+        await store.block(block)
+    await store.block(replace(BLOCK, lifted=True))
     await store.forget("96@example.org", "a" * 32, NOON)
     await store.forget("JOE@example.org", "c" * 32, NOON)
     await move_on(store)
@@ -101,6 +106,7 @@ async def told(store: Store) -> Sequence[object]:
         await everything(store),
         await store.suppressions(limit=999),
         sorted((replace(each, change=0) for each in await store.people(0, 999)), key=lambda each: each.person),
+        {replace(each, change=0) for each in await store.blocks(0, 999)},
         {name: placed(await store.cursor(name), [each.position for each in events]) for name in await store.cursors()},
         {name: await store.dead_letters(name, 9_999) for name in await store.cursors()},
         [stored.record for name in sorted(await store.cursors()) for stored in await store.retried(name, 999)],
@@ -142,6 +148,7 @@ async def test_round_trip(sqlite: str, postgres: PostgresServer, cluster: Cluste
             assert (done.returncode, b"heardback: events: 303 of 303\n" in done.stderr) == (0, True), done.stderr
             assert done.stdout.decode().splitlines() == [
                 "people: 3 of 3",
+                "blocks: 3 of 3",
                 "events: 303 of 303",
                 "suppressions: 2 of 2",
                 "readers: 3 of 3",
@@ -151,16 +158,22 @@ async def test_round_trip(sqlite: str, postgres: PostgresServer, cluster: Cluste
                 assert await told(store) == before
 
 
-async def test_killed_and_begun_again(sqlite: str, postgres: PostgresServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["postgresql", "nats"])
+async def test_killed_and_begun_again(
+    sqlite: str, engine: str, postgres: PostgresServer, cluster: Cluster, tmp_path: Path
+) -> None:
     """Whoever is killed in the middle, twice, goes on where it was; at the end all is there, once."""
     async with opened(sqlite, tmp_path) as store:
         for _ in range(10):
-            await store.append([click() for _ in range(2 * PAGE)])
+            await store.append([click() for _ in range(PAGE)])
         await fill(store)
         before = await told(store)
-    async with postgres.database() as database, opened(database, tmp_path) as target:
-        counts = [await killed_behind(count, tmp_path, sqlite, database, target) for count in (0, 5 * PAGE)]
-        assert 0 < counts[0] < counts[1] < 20 * PAGE
+    async with AsyncExitStack() as stack:
+        shared = f"{cluster.url}/m{uuid4().hex}"
+        database = shared if engine == "nats" else await stack.enter_async_context(postgres.database())
+        target = await stack.enter_async_context(opened(database, tmp_path))
+        counts = [await killed_behind(count, tmp_path, sqlite, database, target) for count in (0, 3 * PAGE)]
+        assert 0 < counts[0] < counts[1] < 10 * PAGE
         done = await asyncio.to_thread(moved, tmp_path, sqlite, database)
         assert done.returncode == 0, done.stderr
         assert await told(target) == before

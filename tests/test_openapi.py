@@ -18,6 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 from starlette.routing import Route
 
 from heardback import server
+from heardback.blocks import Blocks
 from heardback.consents import Consents
 from heardback.counters import Board, Counters
 from heardback.doors.metrics import Metrics
@@ -29,6 +30,7 @@ from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests.conftest import ROOT
 from tests.program import API_TOKEN, KEY, Answer, Program
+from tests.visitor import Visitor
 
 TOLD = document("https://t.example.com/x", "1.2.3")
 OPERATIONS = {operation.said["operationId"]: operation for operation in operations(TOLD)}
@@ -81,17 +83,19 @@ def test_it_is_a_document_of_openapi() -> None:
 
 
 def test_it_names_every_route_and_no_other(tmp_path: Path) -> None:
-    """What the server routes under /api is what the document has, method by method."""
+    """What the server routes under /api, and /metrics, is what the document has, method by method."""
 
     async def routed() -> set[tuple[str, str]]:
         settings = Settings(keys=(KEY,), api_token=API_TOKEN)
         store = await SQLiteStore.open(tmp_path / "heardback.db")
         journal, plan = Journal(store, 1), server.plan_of(settings)
         metrics = Metrics(plan, Counters(plan), Board(plan), 0, journal, store, ())
-        doors = (journal, Consents(store, ""), Observer(None), metrics, asyncio.Event())
+        doors = (journal, Consents(store, ""), Blocks(store), Observer(None), metrics, asyncio.Event())
         app, _ = server.application(settings, store, *doors)
         await store.close()
-        routes = [route for route in app.routes if isinstance(route, Route) and route.path.startswith("/api")]
+        routes = [
+            route for route in app.routes if isinstance(route, Route) and route.path.startswith(("/api", "/metrics"))
+        ]
         return {(method, route.path.replace(":path", "")) for route in routes for method in route.methods or ()}
 
     said = {(operation.method, operation.path) for operation in OPERATIONS.values()}
@@ -160,6 +164,17 @@ def test_it_is_served(program: Program) -> None:
     assert answer.json()["servers"] == [{"url": program.base_url}]
     assert answer.json()["paths"] == json.loads(json.dumps(TOLD["paths"]))
     assert program.ask("GET", "/api/openapi.json").status == program.ask("GET", "/api/docs").status == 401
+
+
+def test_who_is_signed_in_may_read_it(program: Program) -> None:
+    """The dashboard's session opens the document and its page, and nothing else of this door."""
+    visitor = Visitor(program)
+    visitor.sign_in()
+    session = {"Cookie": "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())}
+    asked = {
+        path: program.ask("GET", f"/api/{path}", headers=session).status for path in ("docs", "openapi.json", "events")
+    }
+    assert asked == {"docs": 200, "openapi.json": 200, "events": 401}
 
 
 def test_the_page_has_all_of_it(program: Program) -> None:

@@ -21,6 +21,7 @@ from heardback.stores.postgres.connection import SETTINGS, hosts, place
 from heardback.stores.postgres.schema import MIGRATIONS, QUERIES, migrate
 from heardback.stores.tables import NO_BOUND, first_id
 from tests.contract import HUMAN, NOON, OpenStore, StoreContract, click, everything, ids, unsubscribe
+from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
@@ -64,6 +65,10 @@ class TestPostgresRetention(RetentionContract):
 
 class TestPostgresPeople(PeopleContract):
     """PostgreSQL keeps what people are promised."""
+
+
+class TestPostgresBlocks(BlocksContract):
+    """PostgreSQL keeps what the kill switch is promised."""
 
 
 class TestPostgresStats(StatsContract):

@@ -60,7 +60,7 @@ def test_the_event_example_is_an_event() -> None:
 def test_the_api_is_told_of() -> None:
     """The table has every operation of the OpenAPI document, and no other."""
     (table,) = re.findall(r"<!-- api -->\n(.*?)\n\n", README, re.DOTALL)
-    named = re.findall(r"`([A-Z ]+) (/api/\S+)`", table)
+    named = re.findall(r"`([A-Z ]+) (/\S+)`", table)
     told = [(method, path) for methods, path in named for method in methods.split()]
     document = openapi.document("http://127.0.0.1:8787", "0")
     assert sorted(told) == sorted((operation.method, operation.path) for operation in openapi.operations(document))
@@ -70,6 +70,7 @@ def test_every_command_that_is_named_exists() -> None:
     """`heardback X` in the README is a command, and each command is in it."""
     named = set(re.findall(r"heardback (\w[\w-]*)", " ".join(re.findall(r"`[^`]*`|```.*?```", README, re.DOTALL))))
     assert set(COMMANDS) - named == set()
+    assert set(re.findall(r"`heardback ([\w-]+)", README)) - {*COMMANDS} == set()
 
 
 def test_the_two_lines_stand_once() -> None:

@@ -23,6 +23,7 @@ from heardback.stores.sqlite import SQLiteStore, rows
 from heardback.stores.sqlite.connection import Parameters
 from heardback.stores.sqlite.schema import MIGRATIONS, QUERIES, begin, migrate, statements
 from tests.contract import LETTER, NOON, OpenStore, StoreContract, click, everything, unsubscribe
+from tests.contract_blocks import BlocksContract
 from tests.contract_operators import OperatorsContract
 from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
@@ -81,6 +82,10 @@ class TestSQLitePeople(PeopleContract):
     """SQLite keeps what people are promised."""
 
 
+class TestSQLiteBlocks(BlocksContract):
+    """SQLite keeps what the kill switch is promised."""
+
+
 class TestSQLiteStats(StatsContract):
     """SQLite keeps what those who count are promised."""
 
@@ -96,7 +101,7 @@ class TestSQLite(StoreContract):
         """The file and its side files are their owner's alone, and are set up to last, to shrink and to forget."""
         await store.append([click()])
         files = sorted(path.parent.iterdir())
-        assert [file.name for file in files] == [path.name + end for end in ("", "-shm", "-wal")]
+        assert [file.name for file in files] == [path.name + end for end in ("", "-shm", "-turn", "-wal")]
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
         assert isinstance(store, SQLiteStore)
         pragmas = {"auto_vacuum": 2, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}

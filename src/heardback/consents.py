@@ -1,13 +1,12 @@
 """What people have asked for, found by their addresses: who must not be named, who gets no letters, who is forgotten.
 
-Withdrawn consents are known to a node at every moment: they are read before the first hit is named, and again within a
-second. Keeping them is the stores'; what an anonymous event lacks is in privacy.
+Withdrawn consents are known to a node at every moment: they are read before the first hit is named, and followed
+since. Keeping them is the stores'; what an anonymous event lacks is in privacy.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Callable, Sequence, Set
@@ -15,22 +14,17 @@ from dataclasses import replace
 
 import orjson
 
-from heardback.errors import StoreError
 from heardback.events import Clock, Record
+from heardback.following import Changes
 from heardback.formats import native
 from heardback.privacy import pseudonym
 from heardback.stores import Forgotten, Person, Store, Suppression
 
-EVERY_S = 0.4
-"""How often a node asks what others were told: what holds there holds here within a second."""
-PAGE = 10_000
 KNOWN_WITHIN_S = 3.0
 """When every node has heard of somebody to be forgotten, and holds nothing of them in memory any more.
 
-That is EVERY_S, and what an append that was under way may wait for the store's lock.
+That is following.EVERY_S, and what an append that was under way may wait for the store's lock.
 """
-
-log = logging.getLogger(__name__)
 
 
 class Consents:
@@ -51,18 +45,14 @@ class Consents:
         self._clock = clock
         self._denied: set[str] = set()
         self._forgotten: dict[str, float] = {}
-        self._change = 0
-        self._ready = False
-        self._troubled = False
-        self._made: dict[str, int] = {}
-        """The changes that were made here and not read back yet: what was read before them says nothing."""
+        self.changes = Changes(store.people, lambda each: each.person, self._learn, "consents")
 
     def forbids(self, recipient: str, sent_at: float) -> bool:
         """Say whether a hit of a letter, sent at that Unix second (0: nobody knows), must be anonymous.
 
         `recipient` is an address, or the keyed hash of one.
         """
-        if not self._ready:
+        if not self.changes.ready:
             return True
         if not recipient or not (self._denied or self._forgotten):
             return False
@@ -80,8 +70,7 @@ class Consents:
         """Keep what a recipient said; it is durable, and holds on this node, when this returns. Raises StoreError."""
         said = Person(pseudonym(recipient, self._key), consent, self._clock(), how)
         kept = await self._store.consent(said)
-        self._made[kept.person] = kept.change
-        self._learn([kept])
+        self.changes.made(kept)
         return kept
 
     async def suppressed(self, recipient: str, list_name: str) -> Suppression | None:
@@ -100,31 +89,6 @@ class Consents:
     async def forget(self, recipient: str) -> Forgotten:
         """Erase a person; see the function of this name."""
         return await forget(self._store, recipient, self._key, clock=self._clock)
-
-    async def run(self) -> None:
-        """Keep up with what other nodes were told, until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            await self.look()
-
-    async def look(self) -> None:
-        """Learn what changed, if the store can say; it is said once that it cannot."""
-        try:
-            await self.catch_up()
-            self._troubled = False
-        except Exception as error:
-            if not self._troubled:
-                ours = not isinstance(error, StoreError)
-                log.warning("consents cannot be read for now: %s", error, exc_info=error if ours else None)
-            self._troubled = True
-
-    async def catch_up(self) -> None:
-        """Learn what changed. Raises StoreError."""
-        while page := await self._store.people(self._change, PAGE):
-            self._change = page[-1].change
-            self._learn([each for each in page if each.change >= self._made.get(each.person, 0)])
-            self._made = {person: change for person, change in self._made.items() if change > self._change}
-        self._ready = True
 
     def _learn(self, people: Sequence[Person]) -> None:
         for each in people:

@@ -1,7 +1,7 @@
 """All that one store holds into another, of whichever engines: broken off anywhere and begun again, it goes on.
 
-It asks nothing of a store but its Protocol. What was done is not done again; cursors come last, and whoever finds them
-finds all that stands before them. Which stores, and how progress is shown, is the command's.
+It asks nothing of a store but its Protocol. What was done is not done again; cursors come last, behind all that they
+point at. Counts are not moved: the servers of the new store make them again. How progress is shown is the command's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from heardback.errors import StoreError
 from heardback.events import Clock
 from heardback.retention import LEASE
 from heardback.stores import Batch, Cursor, DeadLetter, Filter, Person, Store, Suppression, cursors
+from heardback.stores.blocks import Block
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ AT_ONCE = 50
 LOOK_S = 1.5
 """The pause before a lease is looked at again: a server that runs renews one each second."""
 MADE_ANEW = frozenset({LEASE})
-"""Readers whose work the servers of the new store do again from its beginning, if there is any."""
+"""Readers whose place says nothing: the servers of the new store begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,17 @@ async def move_people(source: Store, target: Store, done: Done) -> None:
             await target.consent(person)
 
     await each_of(people_of(source), move, "people", done)
+
+
+async def move_blocks(source: Store, target: Store, done: Done) -> None:
+    """Move the kill switch, with what was lifted."""
+    there = {replace(each, change=0) async for page in blocks_of(target) for each in page}
+
+    async def move(block: Block) -> None:
+        if replace(block, change=0) not in there:
+            await target.block(block)
+
+    await each_of(blocks_of(source), move, "blocks", done)
 
 
 async def move_events(source: Store, target: Store, done: Done) -> None:
@@ -162,6 +174,7 @@ async def translated(source: Store, target: Store, position: int) -> int:
 
 MOVES: Sequence[Callable[[Store, Store, Done], Awaitable[None]]] = (
     move_people,
+    move_blocks,
     move_events,
     move_suppressions,
     move_readers,
@@ -173,6 +186,7 @@ async def counted(store: Store) -> Mapping[str, int]:
     """Count what a store holds."""
     return {
         "people": sum([len(page) async for page in people_of(store)]),
+        "blocks": sum([len(page) async for page in blocks_of(store)]),
         "events": await store.waiting(0),
         "suppressions": sum([len(page) async for page in suppressions_of(store)]),
         "readers": len(set(await store.cursors()) - MADE_ANEW),
@@ -195,6 +209,14 @@ async def people_of(store: Store) -> AsyncIterator[list[Person]]:
     """Give pages of people."""
     change = 0
     while page := await store.people(change, PAGE):
+        yield page
+        change = page[-1].change
+
+
+async def blocks_of(store: Store) -> AsyncIterator[list[Block]]:
+    """Give pages of blocks."""
+    change = 0
+    while page := await store.blocks(change, PAGE):
         yield page
         change = page[-1].change
 

@@ -22,8 +22,8 @@ from heardback.tokens import DOORS, Keyring, Kind, Token
 Letter = TypeVar("Letter", bytes, EmailMessage)
 
 
-class Options(TypedDict, total=False):
-    """What may be said of one letter; what is not said is as the settings have it."""
+class Defaults(TypedDict, total=False):
+    """What may be said of every letter, and again of one."""
 
     message_id: str
     """Default: the letter's own Message-ID."""
@@ -38,6 +38,13 @@ class Options(TypedDict, total=False):
     opens: bool
     clicks: bool
     unsubscribe: bool
+
+
+class Options(Defaults, total=False):
+    """What may be said of one letter; what is not said is as the settings have it."""
+
+    base_url: str
+    """One of the allowed ones; its URLs then begin with that, and are answered there alone."""
 
 
 class HeaderPolicy(policy.EmailPolicy):
@@ -75,6 +82,7 @@ class Tracker:
         base_url: str,
         keys: Sequence[str],
         *,
+        allowed_base_urls: Sequence[str] = (),
         conceal: bool = True,
         plain_text: bool = False,
         url_text_links: bool = True,
@@ -83,17 +91,17 @@ class Tracker:
         mailto: bool = False,
         honeypot: bool = False,
         clock: Clock = time.time,
-        **defaults: Unpack[Options],
+        **defaults: Unpack[Defaults],
     ) -> None:
         """Take where the server is reached, `id:secret` keys (the first signs) and the defaults of `[tracking]`.
 
-        Raises ValueError on a bad address, key or mode.
+        `base_url` and `allowed_base_urls` are to be as the server has them, which answers no others' tokens. Raises
+        ValueError on a bad address, key or mode.
         """
-        base_url = checks.base_url(base_url)
         self._rules = letters.Rules(
-            base_url=base_url,
+            base_url=checks.base_url(base_url),
             keyring=Keyring(keys, conceal=conceal),
-            base_urls=(base_url,),
+            base_urls=tuple(map(checks.base_url, allowed_base_urls)),
             plain_text=plain_text,
             url_text_links=url_text_links,
             replace_unsubscribe=replace_unsubscribe,
@@ -112,6 +120,7 @@ class Tracker:
         return cls(
             settings.base_url,
             settings.keys,
+            allowed_base_urls=settings.server.allowed_base_urls,
             conceal=settings.privacy.conceal,
             plain_text=tracking.plain_text,
             url_text_links=tracking.url_text_links,
@@ -195,7 +204,7 @@ class Tracker:
 
     def url(self, token: Token) -> str:
         """Seal a token and give its URL. Raises ValueError where that is too long for mail clients."""
-        made = f"{self._rules.base_url}/{DOORS[token.kind]}/{self._rules.keyring.seal(token)}"
+        made = f"{token.domain or self._rules.base_url}/{DOORS[token.kind]}/{self._rules.keyring.seal(token)}"
         if len(made) > letters.LONGEST_URL:
             raise ValueError(
                 f"the tracked url has {len(made)} characters, more than {letters.LONGEST_URL}: say less in it"
@@ -217,6 +226,7 @@ class Tracker:
             mode=Modes.parse(said.get("mode", "full")).of(kind),
             sent_at=int(self._clock()) if sent_at is None else sent_at,
             additional=said.get("additional", {}),
+            domain=self._rules.domain(said.get("base_url", "")),
         )
 
     def _wishes(self, recipient: str, options: Options) -> letters.Wishes:
@@ -225,10 +235,15 @@ class Tracker:
         return letters.Wishes(recipient=recipient, **said)
 
     def _said(self, options: Options) -> Options:
-        """Put what is said of one letter over the defaults; None says nothing. Raises TypeError for no option."""
+        """Put what is said of one letter over the defaults; None says nothing.
+
+        Raises TypeError for no option, and ValueError for a base URL that may not be named.
+        """
         if unknown := options.keys() - Options.__annotations__.keys():
             raise TypeError(
                 f"there is no option {min(unknown)!r}; the options are {', '.join(Options.__annotations__)}"
             )
-        given = {name: value for name, value in options.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+        if "base_url" in given:
+            given["base_url"] = self._rules.named(given["base_url"])
         return cast("Options", {**self._defaults, **given})

@@ -90,16 +90,13 @@ class Lines:
 
 @contextmanager
 def shown() -> Iterator[Tell]:
-    """Give what shows progress: bars where there is a terminal, and rich, else lines."""
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-    except ImportError:
-        yield Lines()
-        return
+    """Give what shows progress: bars on a terminal, else lines."""
     if not sys.stderr.isatty():
         yield Lines()
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
     columns = "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks = {}

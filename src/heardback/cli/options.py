@@ -18,12 +18,15 @@ def letter_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", metavar="NAME", help="what an unsubscribe takes the recipient off")
     parser.add_argument("--mode", type=mode, help="full, identified, pseudonymous, anonymous, off, or open=…,click=…")
+    parser.add_argument(
+        "--base-url", metavar="URL", help="one of server.allowed_base_urls, for its tracked URLs to begin with"
+    )
     parser.add_argument("--sent-at", type=moment, metavar="TIME", help="default: the letter's Date, else now")
 
 
 def options_of(args: argparse.Namespace) -> Options:
     """Give what was said of a letter."""
-    said = {name: getattr(args, name) for name in ("message_id", "additional", "list", "mode")}
+    said = {name: getattr(args, name) for name in ("message_id", "additional", "list", "mode", "base_url")}
     options: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     if args.sent_at is not None:
         options["sent_at"] = int(args.sent_at)

@@ -33,7 +33,10 @@ def run(args: argparse.Namespace) -> int:
     tracker = Tracker.from_settings(args.config)
     options = options_of(args)
     raw = sys.stdin.buffer.read()
-    return page(tracker, raw, args, options) if args.html else letter(tracker, raw, args, options)
+    try:
+        return page(tracker, raw, args, options) if args.html else letter(tracker, raw, args, options)
+    except ValueError as error:
+        raise SettingsError((str(error),)) from None
 
 
 def letter(tracker: Tracker, raw: bytes, args: argparse.Namespace, options: Options) -> int:

@@ -38,6 +38,10 @@ LIMITED = {
     "nginx": "no `limit_req` and `limit_conn` for the public door: thousands open a letter through one mail proxy",
     "Caddy": "no `rate_limit` for the public door: thousands open a letter through one mail proxy",
 }
+HOST = {
+    "nginx": "`proxy_set_header Host $host;`",
+    "Caddy": "take `header_up Host …` out: it passes the host on by itself",
+}
 STORE = {"heardback": "the database does not take events: look at the server's log, and at the disk"}
 
 
@@ -55,8 +59,8 @@ def remedies(probe: Probe, method: str, url: str, answer: Answer) -> Mapping[str
     """Give what to change, by the status of an answer."""
     status = answer.status
     if 300 <= status < 400:
-        leads_to_https = url.startswith("http:") and answer.header("location").startswith("https:")
-        return TO_HTTPS if leads_to_https else REDIRECT
+        is_to_https = url.startswith("http:") and answer.header("location").startswith(f"https://{probe.host}")
+        return TO_HTTPS if is_to_https else REDIRECT
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
         return LOGIN
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:

@@ -1,8 +1,8 @@
 """The private door: `/api`, for senders and operators. JSON in and out, a bearer token, no cookies.
 
-Who comes in is in guard, what operators do in operators, who unsubscribed in suppressions, what people said of being
-tracked in consents, site events in site, counts in stats, events as they come in live, what is written of all this in
-openapi; what is asked of a body stands in bodies, problems and JSON answers in answers.
+Who comes in is in guard, what operators do in operators and blocks, who unsubscribed in suppressions, what people said
+of being tracked in consents, site events in site, counts in stats, events as they come in live, what is written of all
+this in openapi; what is asked of a body stands in bodies, problems and JSON answers in answers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
@@ -18,10 +19,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
+from heardback.blocks import Blocks
 from heardback.consents import Consents
 from heardback.dispatcher import overview
 from heardback.doors import bodies
 from heardback.doors.answers import Problem, as_json, listed
+from heardback.doors.blocks import KillSwitch
 from heardback.doors.consents import Recipients
 from heardback.doors.guard import Guard
 from heardback.doors.live import LiveDoor
@@ -36,6 +39,7 @@ from heardback.settings import Destination
 from heardback.stores import Store
 from heardback.tracker import Tracker
 
+T = TypeVar("T")
 Instead = Callable[[Request, Exception], Awaitable[Response]]
 """Answers a request that came to nothing."""
 
@@ -50,6 +54,7 @@ class ApiDoor:
     configured: Sequence[Destination]
     site: SiteDoor
     consents: Consents
+    blocks: Blocks
     live: LiveDoor
     described: OpenApi
     metrics: Metrics
@@ -68,6 +73,7 @@ class ApiDoor:
             *Operators(self.store, self.configured).routes(self.guard),
             *Suppressions(self.store, self.consents).routes(self.guard),
             *Recipients(self.consents).routes(self.guard),
+            *KillSwitch(self.blocks).routes(self.guard),
             *self.described.routes(self.guard.showing),
             *self.metrics.routes(self.guard),
         ]
@@ -78,7 +84,8 @@ class ApiDoor:
 
         async def missing(request: Request, error: Exception) -> Response:
             path = request.scope["path"].removeprefix(request.scope["root_path"])
-            return await (nothing(request) if path.startswith("/api/") else others(request, error))
+            is_ours = path.startswith("/api/") or path == "/metrics"
+            return await (nothing(request) if is_ours else others(request, error))
 
         return missing
 
@@ -121,14 +128,14 @@ class ApiDoor:
     async def _rewrite_letter(self, request: Request) -> Response:
         asked = bodies.letter_wanted(request.query_params)
         raw = await bodies.read(request, bodies.LARGEST_LETTER)
-        copy = await run_in_threadpool(lambda: self.tracker.rewrite(raw, asked.recipient, **asked.options))
+        copy = await tracked(lambda: self.tracker.rewrite(raw, asked.recipient, **asked.options))
         return Response(copy, media_type="message/rfc822", headers={"cache-control": "no-store"})
 
     async def _rewrite_html(self, request: Request) -> Response:
         if request.query_params:
             raise Problem(400, "Bad request", "of a document all is said in its JSON: the query has to be empty")
         asked = await bodies.page_wanted(request)
-        page = await run_in_threadpool(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
+        page = await tracked(lambda: self.tracker.rewrite_html(asked.html, asked.recipient, **asked.options))
         links = [asdict(link) for link in page.links]
         return as_json({"html": page.html, "headers": dict(page.headers), "links": links})
 
@@ -146,3 +153,11 @@ async def no_such(routes: Sequence[Route], request: Request) -> Response:
         raise Problem(404, "No such resource", "the resources are at /api/docs")
     methods = ", ".join(sorted({method for route in found for method in route.methods or ()}))
     raise Problem(405, "No such method", f"this resource takes {methods}", headers={"allow": methods})
+
+
+async def tracked(work: Callable[[], T]) -> T:
+    """Let the tracker work in a thread; an option that it cannot take is a problem."""
+    try:
+        return await run_in_threadpool(work)
+    except ValueError as error:
+        raise Problem(400, "Bad request", str(error)) from None

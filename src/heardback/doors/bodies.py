@@ -25,6 +25,9 @@ LARGEST_LETTER = 64 * 1024 * 1024
 LARGEST_JSON = 16 * 1024 * 1024
 TOKENS_AT_MOST = 10_000
 
+OPTIONS = ("message_id", "additional", "list", "mode", "base_url", "sent_at")
+"""What may be said of a letter."""
+
 Body = TypeVar("Body")
 
 
@@ -35,12 +38,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     additional: dict[str, Any] | None = None
     list: str | None = None
     mode: str | None = None
+    base_url: str | None = None
     sent_at: int | float | str | None = None
 
     @property
     def options(self) -> Options:
         """Give what was said, checked, as the tracker takes it."""
-        said = {name: getattr(self, name) for name in ("message_id", "additional", "list", "mode", "sent_at")}
+        said = {name: getattr(self, name) for name in OPTIONS}
         return options_of({name: value for name, value in said.items() if value is not None})
 
 
@@ -135,7 +139,7 @@ def letter_wanted(query: QueryParams) -> LetterWanted:
     recipient = said.pop("recipient", "")
     if not recipient:
         raise Problem(400, "Bad request", "say for whom in the query: recipient=jane@example.org")
-    unknown = set(said) - {"message_id", "additional", "list", "mode", "sent_at"}
+    unknown = set(said) - {*OPTIONS}
     if unknown:
         raise Problem(400, "Bad request", f"there is no option {min(unknown)}")
     options: dict[str, Any] = dict(said)

@@ -146,17 +146,17 @@ class Gathered:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """An ASGI application whose answers are counted, by the first segment of the path under a prefix."""
+    """An ASGI application whose answers are counted, by the first segment of the path, under a prefix or not."""
 
     app: ASGIApp
     doors: Mapping[str, Callable[[int, float], None]]
     """What counts an answer, by name of the door."""
-    prefix: str = ""
+    prefixes: Sequence[str] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, and count when the answer begins: what is streamed may go on for hours."""
         began = time.perf_counter()
-        count = self.doors[gate(scope["path"], self.prefix)]
+        count = self.doors[gate(scope["path"], self.prefixes)]
 
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -166,8 +166,9 @@ class Counted:
         await self.app(scope, receive, counting)
 
 
-def gate(path: str, prefix: str) -> str:
+def gate(path: str, prefixes: Sequence[str]) -> str:
     """Name the door that a path leads to."""
+    prefix = next((each for each in prefixes if path.startswith(f"{each}/")), "")
     segment = path.removeprefix(prefix).removeprefix("/").partition("/")[0]
     return GATES.get(segment, OTHER)
 

@@ -43,6 +43,7 @@ SAMPLES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "preferences": (CHOICES, CHOICES | dict.fromkeys(("saved", "recorded", "gpc", "subscribed"), False) | {"list": ""}),
     "mailto": ({"url": "mailto:shop@example.com", "address": "shop@example.com"}, {"url": "mailto:", "address": ""}),
     "not_found": ({},),
+    "gone": ({},),
     "too_large": ({},),
     "not_understood": ({},),
     "unavailable": ({"method": "post", "choice": {"tracking": "denied"}}, {"method": "get", "choice": {}}),

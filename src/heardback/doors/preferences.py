@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from heardback.consents import Consents
+from heardback.doors.domains import Domains
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
 from heardback.doors.replies import Visit
@@ -48,6 +49,7 @@ class PreferencesDoor:
     consents: Consents
     pages: Pages
     hits: Hits
+    domains: Domains
 
     def routes(self) -> list[Route]:
         """Give the door's route. HEAD is answered like GET."""
@@ -57,6 +59,7 @@ class PreferencesDoor:
         """Show the choices; on POST make one: 200 only once it is durable."""
         try:
             token = self.keyring.read("preferences", request.path_params["token"])
+            self.domains.check(token, request.headers)
         except BadToken:
             return self.pages.answer("not_found", 404, request)
         if request.method != "POST":

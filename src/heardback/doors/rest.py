@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from heardback.counters import GATES
+from heardback.doors.domains import prefixes
 from heardback.doors.fast import FastDoor
 from heardback.doors.tracking import TrackingDoor
 from heardback.settings import Settings
@@ -26,18 +26,31 @@ def protocol_of(
     """
     if not settings.server.fast_path:
         return HttpToolsProtocol
-    prefixes = {"", urlsplit(settings.base_url).path.rstrip("/")}
-    proxies = ProxyHeadersMiddleware(cast("Any", app), list(settings.server.trusted_proxies)).trusted_hosts
+    places = ("", *prefixes(settings))
     return FastDoor(
         hits={
-            method.encode(): {f"{prefix}/{door}".encode(): hit for prefix in prefixes for door, hit in hits.items()}
+            f"{method} {place}/{door}".encode(): hit
             for method, hits in public.hits.items()
+            for door, hit in hits.items()
+            for place in places
         },
-        counted={f"{prefix}/{door}".encode(): counted[kind] for prefix in prefixes for door, kind in GATES.items()},
+        counted={
+            f"{method} {place}/{door}".encode(): counted[GATES[door]]
+            for method, hits in public.hits.items()
+            for door in hits
+            for place in places
+        },
         journal=public.journal,
-        is_trusted=proxies.__contains__,
+        is_trusted=trusted(settings),
+        shown=public.recorder.observer.shown,
         rest=RestOfHttp,
     )
+
+
+def trusted(settings: Settings) -> Callable[[str], bool]:
+    """Give what says whether an address is a trusted proxy's, as uvicorn reads the setting."""
+    proxies = ProxyHeadersMiddleware(cast("Any", None), list(settings.server.trusted_proxies)).trusted_hosts
+    return proxies.__contains__
 
 
 class RestOfHttp(HttpToolsProtocol):

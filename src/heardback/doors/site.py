@@ -22,6 +22,7 @@ from starlette.routing import Route
 from heardback import privacy, site
 from heardback.doors import bodies
 from heardback.doors.answers import Problem, as_json
+from heardback.doors.domains import Domains
 from heardback.doors.hits import LONGEST_AGENT, Hits
 from heardback.doors.tracking import BODY_WAITS_S, LONGEST_BODY
 from heardback.errors import BadToken, StoreError
@@ -67,6 +68,7 @@ class SiteDoor:
     journal: Journal
     log: EventLog
     hits: Hits
+    domains: Domains
     form: site.Form = field(default_factory=site.Form)
 
     def routes(self) -> list[Route]:
@@ -108,6 +110,7 @@ class SiteDoor:
     async def _of_browser(self, request: Request) -> Response:
         try:
             token = self.keyring.read("site", request.path_params["token"])
+            self.domains.check(token, request.headers)
         except BadToken:
             raise Problem(404, "No such token", "nobody's events are taken here") from None
         # In a thread: 16 KiB can be made to take 40 ms (measured), and readers are not to wait for that.

@@ -20,6 +20,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from heardback import formats, links
+from heardback.blocks import Blocked
+from heardback.doors.domains import Domains
 from heardback.doors.hits import Hits, Site
 from heardback.doors.mirror import mirrored
 from heardback.doors.pages import Pages
@@ -67,6 +69,8 @@ class TrackingDoor:
     """Contents of the files that stand in the settings, by their name under `/.well-known/`."""
     click_id_hosts: Collection[str] = ()
     """Which hosts a redirect tells of its click: `www.example.com`, `*.example.com`; in lower case."""
+    domains: Domains = field(default_factory=Domains)
+    blocked: Blocked = field(default_factory=Blocked)
 
     def routes(self) -> list[Route]:
         """Give the door's routes. HEAD is answered like GET, and changes nothing."""
@@ -106,10 +110,12 @@ class TrackingDoor:
         return await self._given(reply)
 
     def opened(self, text: str, visit: Visit) -> Reply:
-        """Send the pixel, whatever happens; record an open if the token is ours."""
+        """Send the pixel, whatever happens; record an open if the token is ours, and its letter not blocked."""
         try:
-            token = self._read("open", text.removesuffix(".gif"))
+            token = self._read("open", text.removesuffix(".gif"), visit)
         except BadToken:
+            return Reply(PIXEL_ANSWER)
+        if self.blocked.any and self.blocked.stops(token.message_id):
             return Reply(PIXEL_ANSWER)
         if token.recipient == DOCTOR:
             return self._mirrored(Reply(PIXEL_ANSWER), visit)
@@ -118,13 +124,16 @@ class TrackingDoor:
     def clicked(self, text: str, visit: Visit) -> Reply:
         """Send the reader where the token says and nowhere else; record a click.
 
-        No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`.
+        No redirect leads to a mail program: a `mailto:` target is shown on a page, and that is a `click_to_email`. One
+        that is blocked leads nowhere, and is no click.
         """
         try:
-            token = self._read("click", text)
+            token = self._read("click", text, visit)
             target = target_of(token)
         except BadToken:
             return Reply(self._page("not_found", 404, visit))
+        if self.blocked.any and self.blocked.stops(token.message_id, target):
+            return Reply(self._page("gone", 410, visit))
         if token.recipient == DOCTOR:
             return self._mirrored(Reply(redirect(target)), visit)
         if MAIL_TARGET.match(target):
@@ -140,7 +149,7 @@ class TrackingDoor:
     def unsubscribed(self, text: str, visit: Visit) -> Reply:
         """Unsubscribe: 200 only once it is durable."""
         try:
-            token = self._read("unsubscribe", text)
+            token = self._read("unsubscribe", text, visit)
         except BadToken:
             return Reply(self._page("not_found", 404, visit))
         page = self._page(
@@ -159,7 +168,7 @@ class TrackingDoor:
     def button(self, text: str, visit: Visit) -> Answer:
         """Show what a POST would do; change nothing."""
         try:
-            token = self._read("unsubscribe", text)
+            token = self._read("unsubscribe", text, visit)
         except BadToken:
             return self._page("not_found", 404, visit)
         return self._page("unsubscribe", 200, visit, recipient=token.recipient, list=token.list)
@@ -203,9 +212,9 @@ class TrackingDoor:
         except BadLetter:
             return ""
 
-    def _read(self, kind: Kind, text: str) -> Token:
+    def _read(self, kind: Kind, text: str, visit: Visit) -> Token:
         if "." in text or not self.halon_secrets:
-            return self.keyring.read(kind, text)
+            return self.domains.check(self.keyring.read(kind, text), visit.headers)
         try:
             token = halon.read(kind, text, self.halon_secrets)
         except BadToken:

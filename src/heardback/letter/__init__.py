@@ -119,7 +119,7 @@ def read(raw: bytes, rules: Rules) -> Letter:
         raise BadLetter("This is no letter: its lines end in CR alone.")
     parts = mime.parts(raw, header)
     found, notes = texts.read(raw, parts, rules)
-    says = said(raw, header)
+    says = said(raw, header, rules)
     return Letter(raw, header, says, found, says.notes + notes)
 
 

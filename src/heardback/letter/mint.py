@@ -34,7 +34,7 @@ class Mint:
         self._rules = rules
         self._wishes = wishes
         self._modes = Modes.parse(wishes.mode)
-        self._base = rules.base_url.rstrip("/")
+        self._base = (wishes.base_url or rules.base_url).rstrip("/")
         self._click = rules.keyring.stem(self._token("click"))
         self._personal: dict[Kind, Form] = {}
 
@@ -97,5 +97,5 @@ class Mint:
             mode=self._modes.of(kind),
             sent_at=self._wishes.sent_at or 0,
             additional=self._wishes.additional,
-            domain=self._rules.domain,
+            domain=self._rules.domain(self._wishes.base_url),
         )

@@ -12,11 +12,18 @@ from heardback.errors import BadLetter
 from heardback.events import Modes
 from heardback.letter import headers
 from heardback.letter.headers import Header
+from heardback.settings import checks
 from heardback.tokens import Keyring
 
 MESSAGE_ID = re.compile(r"<[^<>]*>")
 
-OURS = ("x-heardback-tracking", "x-heardback-mode", "x-heardback-list", "x-heardback-additional")
+OURS = (
+    "x-heardback-tracking",
+    "x-heardback-mode",
+    "x-heardback-list",
+    "x-heardback-additional",
+    "x-heardback-base-url",
+)
 """The headers that ask something of us; they never leave with the letter."""
 
 LARGEST = 2**63
@@ -34,9 +41,7 @@ class Rules:
     base_url: str
     keyring: Keyring
     base_urls: tuple[str, ...] = ()
-    """All that are ours: links to them are left alone."""
-    domain: str = ""
-    """Goes into the tokens."""
+    """Others that a letter may name in its place. Links to any of them are left alone."""
     plain_text: bool = False
     url_text_links: bool = True
     replace_unsubscribe: bool = False
@@ -44,6 +49,20 @@ class Rules:
     mailto: bool = False
     honeypot: bool = False
     """Whether a link that no person sees goes in: what follows it is no person."""
+
+    def named(self, base_url: str) -> str:
+        """Give a base URL that is named for a letter, as we write it; raise ValueError where it may not be."""
+        try:
+            found = checks.base_url(base_url)
+        except ValueError:
+            found = ""
+        if found not in (self.base_url, *self.base_urls):
+            raise ValueError(f"the base URL {base_url[:200]!r} is neither our own nor among allowed_base_urls")
+        return found
+
+    def domain(self, base_url: str) -> str:
+        """Give what tokens for a base URL say of it: nothing where it is the first, or none was named."""
+        return "" if base_url == self.base_url else base_url
 
     def for_links(self) -> links.Rules:
         """Give what of it concerns one HTML text."""
@@ -62,6 +81,8 @@ class Wishes:
     mode: str = "full"
     sent_at: int | None = None
     """Unix seconds; the letter's Date, else the clock, where it is None."""
+    base_url: str = ""
+    """As `Rules.named` gives it; that of the rules where it is empty."""
     opens: bool = True
     clicks: bool = True
     unsubscribe: bool = True
@@ -88,8 +109,8 @@ class Said:
         )
 
 
-def said(raw: bytes, header: Header) -> Said:
-    """Read a letter's headers; raise BadLetter where one of ours cannot be understood."""
+def said(raw: bytes, header: Header, rules: Rules) -> Said:
+    """Read a letter's headers; raise BadLetter where one of ours cannot be understood, or asks for what may not be."""
     words = {name: headers.decoded(raw, found[0]) for name in OURS if (found := header.named(name))}
     overrides: dict[str, Any] = {}
     if words.get(OURS[0]):
@@ -100,6 +121,8 @@ def said(raw: bytes, header: Header) -> Said:
         overrides["list"] = words[OURS[2]]
     if words.get(OURS[3]):
         overrides["additional"] = _additional(words[OURS[3]])
+    if words.get(OURS[4]):
+        overrides["base_url"] = _base_url(words[OURS[4]], rules)
     message_id = headers.first(raw, header, "message-id")[:LONGEST_ID]
     notes = () if message_id else ("the letter has no Message-ID",)
     found_id = MESSAGE_ID.search(message_id)
@@ -123,6 +146,13 @@ def _mode(text: str) -> str:
     except ValueError as fault:
         raise BadLetter(f"X-Heardback-Mode: {fault}") from fault
     return text
+
+
+def _base_url(text: str, rules: Rules) -> str:
+    try:
+        return rules.named(text)
+    except ValueError as fault:
+        raise BadLetter(f"X-Heardback-Base-Url: {fault}") from fault
 
 
 def _additional(text: str) -> dict[str, Any]:

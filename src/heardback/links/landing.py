@@ -1,10 +1,11 @@
-"""The click id: which hosts a redirect tells of its click, and the target with the one parameter that does.
+"""Where a click lands: the host of its target, and the click id that a redirect tells some hosts, in one parameter.
 
 Pure. What stands in the parameter is a token; that it goes to nobody else hangs on `host` here.
 """
 
 import re
 from collections.abc import Collection
+from urllib.parse import unquote
 
 PARAMETER = "hb"
 
@@ -21,11 +22,22 @@ def host(url: str) -> str:
     return found[1].strip("[]") if found else ""
 
 
+def reached(url: str) -> str:
+    """Give the host that a browser would ask for, also where `host` has a doubt: with its escapes read."""
+    authority = AUTHORITY.fullmatch(url)
+    found = HOST.fullmatch(unquote(authority[1]).lower()) if authority else None
+    return found[1].strip("[]").rstrip(".") if found else ""
+
+
 def listed(url: str, hosts: Collection[str]) -> bool:
     """Say whether an address lies on one of the hosts: `www.example.com`, or `*.example.com` for all below it."""
-    found = host(url) if hosts else ""
-    parents = (found[at:] for at, letter in enumerate(found) if letter == ".")
-    return bool(found) and (found in hosts or any(f"*{parent}" in hosts for parent in parents))
+    return bool(hosts) and under(host(url), hosts)
+
+
+def under(name: str, hosts: Collection[str]) -> bool:
+    """Say whether a host is one of those, or below one of them that is written `*.example.com`."""
+    parents = (name[at:] for at, letter in enumerate(name) if letter == ".")
+    return bool(name) and (name in hosts or any(f"*{parent}" in hosts for parent in parents))
 
 
 def told(url: str, token: str) -> str:

@@ -17,18 +17,19 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import uvloop
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Router
 
-from heardback import logs
+from heardback import following, logs
+from heardback.blocks import Blocks
 from heardback.consents import Consents, remains
 from heardback.counters import GATES, OTHER, Board, Counters, Plan
 from heardback.dispatcher import Dispatcher
 from heardback.doors.api import ApiDoor, refused
 from heardback.doors.dashboard import DashboardDoor
+from heardback.doors.domains import AskDoor, Domains, prefixes
 from heardback.doors.guard import Guard
 from heardback.doors.hits import Hits
 from heardback.doors.live import LiveDoor
@@ -36,7 +37,7 @@ from heardback.doors.metrics import Counted, Metrics
 from heardback.doors.openapi import OpenApi, document
 from heardback.doors.pages import Pages
 from heardback.doors.preferences import PreferencesDoor
-from heardback.doors.rest import protocol_of
+from heardback.doors.rest import protocol_of, trusted
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import HALON, TrackingDoor
 from heardback.errors import SettingsError
@@ -130,10 +131,12 @@ async def serve(
         journal = Journal(store, settings.server.memory_events, committed, counters.committed)
         metrics = Metrics(plan, counters, board, place, journal, store, settings.destinations)
         consents = consents_of(settings, store, journal)
-        await consents.look()
-        app, public = application(settings, store, journal, consents, observer, metrics, ending)
+        blocks = Blocks(store)
+        news = (consents.changes, blocks.changes)
+        await following.look(news)
+        app, public = application(settings, store, journal, consents, blocks, observer, metrics, ending)
         doors = {name: counters.answered(name) for name in (*GATES.values(), OTHER)}
-        counted = Counted(app, doors, urlsplit(settings.base_url).path.rstrip("/"))
+        counted = Counted(app, doors, prefixes(settings))
         door = Door(configured(counted, settings, protocol_of(counted, public, settings, doors)), started)
         await judge.start()
         await dispatcher.start()
@@ -146,7 +149,7 @@ async def serve(
             delivering = tasks.create_task(dispatcher.run())
             deleting = tasks.create_task(retention_of(settings, store).run())
             counting = tasks.create_task(Tally(store, JUDGES[0], settings.privacy.retention_days).run())
-            learning = tasks.create_task(consents.run())
+            learning = tasks.create_task(following.follow(news))
             posting = tasks.create_task(metrics.run())
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
             gc.collect()
@@ -262,15 +265,17 @@ def application(
     store: Store,
     journal: Journal,
     consents: Consents,
+    blocks: Blocks,
     observer: Observer,
     metrics: Metrics,
     ending: asyncio.Event,
 ) -> tuple[Starlette, TrackingDoor]:
-    """Put the doors together: at the root, and under the path of `base_url` for a proxy that leaves it on."""
+    """Put the doors together: at the root, and under the paths of base URLs for a proxy that leaves them on."""
     keyring = Keyring(settings.keys, conceal=settings.privacy.conceal, told=metrics.counters.token())
     pages = pages_of(settings)
+    domains = Domains.of(settings)
     hits = Hits(settings.privacy.hash_key, consents, settings.privacy.ip, settings.privacy.honor_gpc, observer)
-    site = SiteDoor(keyring, journal, store, hits)
+    site = SiteDoor(keyring, journal, store, hits, domains)
     public = TrackingDoor(
         keyring,
         journal,
@@ -279,19 +284,21 @@ def application(
         halon_secrets=settings.halon.secrets,
         well_known=well_known(settings),
         click_id_hosts=settings.tracking.click_id_hosts,
+        domains=domains,
+        blocked=blocks.blocked,
     )
-    choices = PreferencesDoor(keyring, journal, consents, pages, hits)
+    choices = PreferencesDoor(keyring, journal, consents, pages, hits, domains)
     live = LiveDoor(store, ending)
-    people = DashboardDoor.of(settings, store, consents, live)
+    people = DashboardDoor.of(settings, store, consents, blocks, live)
     guard = Guard(settings.api_token, people.is_in)
     described = OpenApi(document(settings.base_url, version("heardback")))
     private = ApiDoor(
-        guard, Tracker.of(settings), store, settings.destinations, site, consents, live, described, metrics
+        guard, Tracker.of(settings), store, settings.destinations, site, consents, blocks, live, described, metrics
     )
-    doors = (site, public, choices, private, people)
+    doors = (site, public, choices, AskDoor(domains, trusted(settings)), private, people)
     routes: list[BaseRoute] = [route for door in doors for route in door.routes()]
-    if prefix := urlsplit(settings.base_url).path.rstrip("/"):
-        routes.append(Mount(prefix, app=Router(list(routes), redirect_slashes=False)))
+    under = Router(list(routes), redirect_slashes=False)
+    routes += [Mount(prefix, app=under) for prefix in prefixes(settings)]
 
     missing = {404: private.missing(public.missing), 405: private.missing(refused)}
     app = Starlette(routes=routes, exception_handlers=missing)

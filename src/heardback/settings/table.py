@@ -53,6 +53,11 @@ class Server:
         checks.items_of(checks.network),
         "Addresses and networks of the proxies whose word for a reader's address is taken.",
     )
+    allowed_base_urls: tuple[str, ...] = setting(
+        (),
+        checks.distinct(checks.items_of(checks.base_url), "the base URL", str),
+        "Base URLs that a letter may name in the place of `base_url`: custom tracking domains.",
+    )
     log: str = setting(
         "auto",
         checks.one_of("auto", "json", "text"),

@@ -1,8 +1,8 @@
-"""What every store promises, as three small Protocols, and the values that pass in and out.
+"""What every store promises, as small Protocols, and the values that pass in and out.
 
-An event log, a cursor for each reader of it, and what people have asked for. The engines are in stores.sqlite and its
-neighbours; the transitions of a cursor (claim, pin, settle …) are pure functions in cursors. `tests/contract.py` holds
-each engine to the docstrings here.
+An event log, a cursor for each reader of it, what people have asked for, and the kill switch (in blocks). The engines
+are in stores.sqlite and its neighbours; the transitions of a cursor (claim, pin, settle …) are pure functions in
+cursors. `tests/contract.py` holds each engine to the docstrings here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from heardback.events import Record
+from heardback.stores.blocks import Blocks
 from heardback.stores.stats import Counts, Wanted
 
 NEWEST_AT_MOST = 1_000
@@ -363,8 +364,8 @@ class People(Protocol):
         """
 
 
-class Store(EventLog, Deliveries, People, Protocol):
-    """One engine's log, cursors and people, opened and closed together."""
+class Store(EventLog, Deliveries, People, Blocks, Protocol):
+    """One engine's log, cursors, people and blocks, opened and closed together."""
 
     async def close(self) -> None:
         """Finish what is under way and let go of the engine."""

@@ -24,6 +24,7 @@ from heardback.tokens.sessions import Session, Sessions
 SESSION, NOTE = "heardback_session", "heardback_note"
 NOTE_LASTS_S = 60
 LONGEST_COOKIE = 4_096
+LONGEST_NOTE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Desk:
         """Lead to a page that says what was done."""
         page = self.led(path, **query)
         if note:
-            self.set_cookie(page, NOTE, self.seals.note(asked.session, note), NOTE_LASTS_S)
+            self.set_cookie(page, NOTE, self.seals.note(asked.session, note[:LONGEST_NOTE]), NOTE_LASTS_S)
         return page
 
     def led(self, path: str, **query: str) -> Response:

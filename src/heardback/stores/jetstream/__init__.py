@@ -27,8 +27,9 @@ from heardback.stores import (
     Suppression,
     Vicinity,
 )
+from heardback.stores.blocks import Block
 from heardback.stores.jetstream import erasure
-from heardback.stores.jetstream.messages import Message, Verdicts, Writer, parted, person_subject
+from heardback.stores.jetstream.messages import Message, Verdicts, Writer, decoded, parted, person_subject
 from heardback.stores.jetstream.node import Node
 from heardback.stores.jetstream.projection import QUERIES
 from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, Stream
@@ -343,6 +344,17 @@ class JetStreamStore:
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""
         return await (await self._node.current()).people(after, limit)
+
+    async def block(self, said: Block) -> Block:
+        """Keep a block, or that it was lifted, in the place of what stood; give what stands."""
+        message = self._writer.block(said)
+        if change := await self._node.publish([message]):
+            return replace(decoded(message.payload, Block), change=change)
+        raise StoreError(BUSY)
+
+    async def blocks(self, after: int, limit: int) -> list[Block]:
+        """Give blocks by the number of their last change, those behind `after` first."""
+        return await (await self._node.current()).blocks(after, limit)
 
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person from the stream on every server, and from the projection of every node once it reads of it."""

@@ -18,6 +18,7 @@ import msgspec
 from heardback.errors import StoreError
 from heardback.events import Record
 from heardback.stores import Batch, Cursor, DeadLetter, Judged, Person, Suppression
+from heardback.stores.blocks import Block
 from heardback.stores.tables import text
 
 T = TypeVar("T")
@@ -184,6 +185,11 @@ class Writer:
     def person(self, person: Person, expected: int) -> Message:
         """Write what is known of a person, if nobody else did."""
         return Message(person_subject(person.person), encoded(replace(person, how=text(person.how))), expected)
+
+    def block(self, block: Block) -> Message:
+        """Write a block, or that it was lifted; the last word counts."""
+        cleaned = replace(block, value=text(block.value), why=text(block.why))
+        return Message(f"block.{block.kind}.{self.hashed(cleaned.value)}", encoded(cleaned))
 
     def erased(self, events: Iterable[tuple[int, UUID]], *, secure: bool = False) -> Message:
         """Tell of events that were deleted."""

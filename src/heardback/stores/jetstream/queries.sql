@@ -165,6 +165,11 @@ SELECT recipient, list, since, message_id FROM suppressions WHERE recipient = :r
 INSERT OR REPLACE INTO people (person, consent, at, how, forgotten, change)
 VALUES (:person, :consent, :at, :how, :forgotten, :change);
 
+-- name: put_block
+-- Writes a block as it stands in the stream; the change is the place there.
+INSERT OR REPLACE INTO blocked (kind, value, since, why, lifted, change)
+VALUES (:kind, :value, :since, :why, :lifted, :change);
+
 -- name: first_event
 -- Gives the position of the oldest event; NULL where there is none.
 SELECT min(position) FROM events;

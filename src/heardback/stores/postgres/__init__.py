@@ -28,6 +28,7 @@ from heardback.stores import (
     Vicinity,
     counting,
 )
+from heardback.stores.blocks import Block
 from heardback.stores.postgres import erasure, rows, schema
 from heardback.stores.postgres.connection import Connections, Server
 from heardback.stores.postgres.ledger import Ledger
@@ -267,6 +268,15 @@ class PostgresStore:
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""
         return [rows.person(row) for row in await self._others.fetch(QUERIES["people"], after, limit)]
+
+    async def block(self, said: Block) -> Block:
+        """Keep a block, or that it was lifted, in the place of what stood; give what stands."""
+        [row] = await self._others.fetch(QUERIES["block"], *rows.of_block(said))
+        return rows.block(row)
+
+    async def blocks(self, after: int, limit: int) -> list[Block]:
+        """Give blocks by the number of their last change, those behind `after` first."""
+        return [rows.block(row) for row in await self._others.fetch(QUERIES["blocked"], after, limit)]
 
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person, and let PostgreSQL take what was deleted out of its tables.

@@ -217,6 +217,18 @@ RETURNING person, consent, at, how, forgotten, change;
 INSERT INTO people (person, forgotten, change) VALUES ($1, $2, next_change($3))
 ON CONFLICT (person) DO UPDATE SET forgotten = excluded.forgotten, change = excluded.change;
 
+-- name: blocked
+-- Gives blocks by the number of their last change.
+SELECT kind, value, since, why, lifted, change FROM blocked WHERE change > $1 ORDER BY change LIMIT $2;
+
+-- name: block
+-- Keeps a block, or that it was lifted, and gives what stands.
+INSERT INTO blocked (key, kind, value, since, why, lifted, change)
+VALUES ($1, $2, $3, $4, $5, $6, next_block_change($7))
+ON CONFLICT (key) DO UPDATE
+SET since = excluded.since, why = excluded.why, lifted = excluded.lifted, change = excluded.change
+RETURNING kind, value, since, why, lifted, change;
+
 -- name: lock_log
 -- Keeps everybody else from writing to the log, to the end of the transaction.
 SELECT lock_log();

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from heardback.events import Record
 from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Person, Stored, Suppression, Vicinity, tables
+from heardback.stores.blocks import Block
 from heardback.stores.tables import NO_BOUND, Row, about_of, first_id
 
 NOBODY = UUID(int=0)
@@ -50,7 +51,11 @@ def checksum(value: str) -> int | None:
 
 def suppression_key(recipient: str, list_name: str) -> UUID:
     """Give what a suppression is known by, whatever the case of the recipient's ASCII letters."""
-    whole = text(recipient).encode().lower() + b"\0" + text(list_name).encode()
+    return key_of(text(recipient).encode().lower() + b"\0" + text(list_name).encode())
+
+
+def key_of(whole: bytes) -> UUID:
+    """Give what stands in an index for texts that may be too long for one."""
     return UUID(bytes=hashlib.sha256(whole).digest()[:16])
 
 
@@ -242,3 +247,16 @@ def person(row: Row) -> Person:
     """Read a row of people."""
     whose, consent, at, how, forgotten, change = row
     return Person(whose, consent, at, plain(how), forgotten, change)
+
+
+def of_block(block: Block) -> Row:
+    """Give what block takes."""
+    value = text(block.value)
+    key = key_of(f"{block.kind}\0{value}".encode())
+    return key, block.kind, value, block.since, text(block.why), block.lifted, int(block.since * 1000)
+
+
+def block(row: Row) -> Block:
+    """Read a row of blocked."""
+    kind, value, since, why, lifted, change = row
+    return Block(kind, plain(value), since, plain(why), lifted, change)

@@ -35,8 +35,9 @@ from heardback.stores import (
     Vicinity,
     counting,
 )
+from heardback.stores.blocks import Block
 from heardback.stores.sqlite import erasure, rows, transactions
-from heardback.stores.sqlite.appending import append
+from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.ledger import Ledger
@@ -150,8 +151,7 @@ class SQLiteStore:
 
     async def keep(self, judged: Sequence[Judged]) -> None:
         """Keep the verdicts that events are delivered with; one who has one already keeps that."""
-        values = [rows.of_judged(each) for each in judged]
-        await self._writer.write(lambda connection: connection.executemany(QUERIES["keep"], values))
+        await self._writer.transact(lambda connection: keep(connection, judged))
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
         """Keep later verdicts and append the verdict events that tell of them, in one commit."""
@@ -303,6 +303,14 @@ class SQLiteStore:
     async def people(self, after: int, limit: int) -> list[Person]:
         """Give people by the number of their last change, those behind `after` first."""
         return [Person(*row) for row in await self._reader.fetch(QUERIES["people"], (after, limit))]
+
+    async def block(self, said: Block) -> Block:
+        """Keep a block, or that it was lifted, in the place of what stood; give what stands."""
+        return await self._writer.write(lambda connection: transactions.block(connection, said))
+
+    async def blocks(self, after: int, limit: int) -> list[Block]:
+        """Give blocks by the number of their last change, those behind `after` first."""
+        return [rows.block(row) for row in await self._reader.fetch(QUERIES["blocked"], (after, limit))]
 
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person from the file and its log.

@@ -123,8 +123,9 @@ INSERT INTO verdicts (position, verdict, revised) SELECT position, ?2, ?3 FROM e
 ON CONFLICT (position) DO NOTHING;
 
 -- name: keep
--- Keeps the first verdict on an event.
-INSERT INTO verdicts (position, verdict) SELECT position, ?2 FROM events WHERE event_id = ?1
+-- Keeps the first verdict on each of some events; {judged} are places for their ids and the verdicts.
+WITH judged (id, said) AS (VALUES {judged})
+INSERT INTO verdicts (position, verdict) SELECT position, said FROM judged CROSS JOIN events ON event_id = id WHERE TRUE
 ON CONFLICT (position) DO UPDATE SET verdict = excluded.verdict WHERE verdicts.verdict IS NULL;
 
 -- name: revise
@@ -317,6 +318,21 @@ SET consent = excluded.consent, at = excluded.at, how = excluded.how, forgotten 
 INSERT INTO people (person, forgotten, change)
 SELECT :person, :now, max(coalesce(max(change), 0) + 1, :milliseconds) FROM people WHERE TRUE
 ON CONFLICT (person) DO UPDATE SET forgotten = excluded.forgotten, change = excluded.change;
+
+-- name: blocked
+-- Gives blocks by the number of their last change.
+SELECT kind, value, since, why, lifted, change FROM blocked WHERE change > ? ORDER BY change LIMIT ?;
+
+-- name: block_of
+-- Gives what stands of a host, a link or a letter.
+SELECT kind, value, since, why, lifted, change FROM blocked WHERE kind = ? AND value = ?;
+
+-- name: block
+-- Keeps a block, or that it was lifted; its number is as a person's.
+INSERT INTO blocked (kind, value, since, why, lifted, change)
+SELECT :kind, :value, :since, :why, :lifted, max(coalesce(max(change), 0) + 1, :milliseconds) FROM blocked WHERE TRUE
+ON CONFLICT (kind, value) DO UPDATE
+SET since = excluded.since, why = excluded.why, lifted = excluded.lifted, change = excluded.change;
 
 -- name: events_of
 -- Gives the events of a recipient, those under the keyed hash, and the verdict events about any of them.

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from heardback.events import Record, milliseconds_of
 from heardback.stores import Batch, Cursor, DeadLetter, Filter, Judged, Person, Stored, Suppression, Vicinity, tables
+from heardback.stores.blocks import Block
 from heardback.stores.tables import NO_BOUND, Row, about_of, checksum, text
 
 HOUR_MS = 3_600_000
@@ -230,6 +231,18 @@ def of_person(person: Person) -> Mapping[str, Any]:
         **asdict(replace(person, how=text(person.how))),
         "milliseconds": int(max(person.at, person.forgotten) * 1000),
     }
+
+
+def of_block(block: Block) -> Mapping[str, Any]:
+    """Give what block takes."""
+    cleaned = replace(block, value=text(block.value), why=text(block.why))
+    return {**asdict(cleaned), "milliseconds": int(block.since * 1000)}
+
+
+def block(row: Row) -> Block:
+    """Read a row of blocked."""
+    kind, value, since, why, lifted, change = row
+    return Block(kind, value, since, why, bool(lifted), change)
 
 
 def of_forgotten(recipient: str, person: str, now: float) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ import aiosqlite
 
 from heardback.events import Record
 from heardback.stores import Cursor, DeadLetter, Judged, Person, Suppression, counting
+from heardback.stores.blocks import Block
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.appending import append
 from heardback.stores.sqlite.connection import in_thread
@@ -98,6 +99,14 @@ async def consent(connection: aiosqlite.Connection, said: Person) -> Person:
     await connection.execute(QUERIES["consent"], rows.of_person(said))
     [row] = await connection.execute_fetchall(QUERIES["person"], (said.person,))
     return Person(*row)
+
+
+async def block(connection: aiosqlite.Connection, said: Block) -> Block:
+    """Keep a block, or that it was lifted, and give what stands there."""
+    values = rows.of_block(said)
+    await connection.execute(QUERIES["block"], values)
+    [row] = await connection.execute_fetchall(QUERIES["block_of"], (said.kind, values["value"]))
+    return rows.block(row)
 
 
 async def changed(connection: aiosqlite.Connection, query: str, values: Mapping[str, object] | Sequence[object]) -> int:

@@ -1,6 +1,7 @@
 """The round trip on this machine, over real HTTP: letter, pixel, click, one-click unsubscribe, webhook.
 
-Its sample letter and its webhook receiver live here; everything else is the server that `serve` runs.
+Its sample letter lives here, its webhook receiver in receivers; everything else is the server that `serve` runs. The
+demo that stays, with a day of mail, is in stay and day.
 """
 
 from __future__ import annotations
@@ -10,28 +11,22 @@ import base64
 import secrets
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
-from hmac import compare_digest
 from html.parser import HTMLParser
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import socket
 from urllib.parse import urlsplit
 
-import orjson
-
 from heardback import files, server
+from heardback.demo.receivers import WAITS_S, Receiver, receiving
 from heardback.settings import Destination, Server, Settings
-from heardback.signatures import signature
 from heardback.tracker import Tracker
 
 RECIPIENT = "jane@example.org"
@@ -44,60 +39,8 @@ PAGE = f"""<!doctype html>
 </body></html>
 """
 
-READER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.0"
+AS_READER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.0"}
 """The mail program that the demo's reader reads with: who made an event is judged by this too."""
-
-WAITS_S = 12.0
-
-
-@dataclass(slots=True)
-class Receiver:
-    """A webhook receiver as a user would write one: it checks the signature and keeps what it got."""
-
-    secret: str
-    arrays: list[bytes] = field(default_factory=list)
-    arrived: threading.Condition = field(default_factory=threading.Condition)
-
-    def take(self, headers: dict[str, str], body: bytes) -> bool:
-        """Take a batch, if it is signed by who has the secret."""
-        expected = signature([self.secret], headers["webhook-id"], int(headers["webhook-timestamp"]), body)
-        if not compare_digest(headers["webhook-signature"], expected):
-            return False
-        with self.arrived:
-            self.arrays.append(body)
-            self.arrived.notify_all()
-        return True
-
-    def events(self) -> list[str]:
-        """Name the types of event that came."""
-        return [event["type"] for array in self.arrays for event in orjson.loads(array)]
-
-    def wait_for(self, count: int) -> bool:
-        """Wait until so many events have come."""
-        with self.arrived:
-            return self.arrived.wait_for(lambda: len(self.events()) >= count, WAITS_S)
-
-
-@contextmanager
-def receiving(receiver: Receiver) -> Iterator[str]:
-    """Serve a receiver on a port that the system picks; give its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self.send_response(204 if receiver.take(headers, body) else 400)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's name
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_address[1]}/webhook"
-        http.shutdown()
-        thread.join()
 
 
 class Seen(HTMLParser):
@@ -121,9 +64,10 @@ class Seen(HTMLParser):
 
 def run() -> int:
     """Make the round trip; print the JSON arrays that the receiver got. Gives 0 where all three events came back."""
-    receiver = Receiver("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
-    with tempfile.TemporaryDirectory(prefix="heardback-") as folder, receiving(receiver) as url:
-        settings = settings_for(Path(folder), url, receiver.secret)
+    receiver = Receiver(new_secret())
+    with tempfile.TemporaryDirectory(prefix="heardback-") as folder, receiving(receiver.take) as url:
+        destination = Destination("demo", url, max_wait_s=0.2, secret=(receiver.secret,), allow_private=True)
+        settings = settings_for(Path(folder), destination)
         bound = server.listening(settings)
         settings = replace(settings, base_url=server.address(bound))
         say(f"a server listens at {settings.base_url}, a webhook receiver at {url}")
@@ -137,11 +81,10 @@ def run() -> int:
     return 0 if complete else 1
 
 
-def settings_for(folder: Path, webhook_url: str, secret: str) -> Settings:
+def settings_for(folder: Path, *destinations: Destination) -> Settings:
     """Give the settings of a server that lives as long as the demo."""
-    destination = Destination("demo", webhook_url, max_wait_s=0.2, secret=(secret,), allow_private=True)
     kept = files.new_keys(files.KEPT, time.time())
-    return replace(kept, database=f"sqlite:///{folder / 'demo.db'}", server=Server(port=0), destinations=(destination,))
+    return replace(kept, database=f"sqlite:///{folder / 'demo.db'}", server=Server(port=0), destinations=destinations)
 
 
 async def trip(settings: Settings, bound: socket, receiver: Receiver) -> None:
@@ -171,12 +114,17 @@ def act(settings: Settings, receiver: Receiver) -> None:
     receiver.wait_for(3)
 
 
-def ask(method: str, url: str, body: bytes | None = None) -> str:
+def new_secret() -> str:
+    """Make a secret that a receiver and the server share."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def ask(method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] = AS_READER) -> str:
     """Send a request as a mail client would, and say what was answered."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=WAITS_S)
     try:
-        connection.request(method, parts.path, body, {"User-Agent": READER})
+        connection.request(method, parts.path, body, dict(headers))
         answer = connection.getresponse()
         size = len(answer.read())
         where = answer.getheader("location")
