@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -158,16 +158,22 @@ async def test_round_trip(sqlite: str, postgres: PostgresServer, cluster: Cluste
                 assert await told(store) == before
 
 
-async def test_killed_and_begun_again(sqlite: str, postgres: PostgresServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["postgresql", "nats"])
+async def test_killed_and_begun_again(
+    sqlite: str, engine: str, postgres: PostgresServer, cluster: Cluster, tmp_path: Path
+) -> None:
     """Whoever is killed in the middle, twice, goes on where it was; at the end all is there, once."""
     async with opened(sqlite, tmp_path) as store:
         for _ in range(10):
-            await store.append([click() for _ in range(2 * PAGE)])
+            await store.append([click() for _ in range(PAGE)])
         await fill(store)
         before = await told(store)
-    async with postgres.database() as database, opened(database, tmp_path) as target:
-        counts = [await killed_behind(count, tmp_path, sqlite, database, target) for count in (0, 5 * PAGE)]
-        assert 0 < counts[0] < counts[1] < 20 * PAGE
+    async with AsyncExitStack() as stack:
+        shared = f"{cluster.url}/m{uuid4().hex}"
+        database = shared if engine == "nats" else await stack.enter_async_context(postgres.database())
+        target = await stack.enter_async_context(opened(database, tmp_path))
+        counts = [await killed_behind(count, tmp_path, sqlite, database, target) for count in (0, 3 * PAGE)]
+        assert 0 < counts[0] < counts[1] < 10 * PAGE
         done = await asyncio.to_thread(moved, tmp_path, sqlite, database)
         assert done.returncode == 0, done.stderr
         assert await told(target) == before

@@ -70,6 +70,7 @@ def test_every_command_that_is_named_exists() -> None:
     """`heardback X` in the README is a command, and each command is in it."""
     named = set(re.findall(r"heardback (\w[\w-]*)", " ".join(re.findall(r"`[^`]*`|```.*?```", README, re.DOTALL))))
     assert set(COMMANDS) - named == set()
+    assert set(re.findall(r"`heardback ([\w-]+)", README)) - {*COMMANDS} == set()
 
 
 def test_the_two_lines_stand_once() -> None:

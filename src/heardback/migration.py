@@ -1,7 +1,7 @@
 """All that one store holds into another, of whichever engines: broken off anywhere and begun again, it goes on.
 
-It asks nothing of a store but its Protocol. What was done is not done again; cursors come last, and whoever finds them
-finds all that stands before them. Which stores, and how progress is shown, is the command's.
+It asks nothing of a store but its Protocol. What was done is not done again; cursors come last, behind all that they
+point at. Counts are not moved: the servers of the new store make them again. How progress is shown is the command's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AT_ONCE = 50
 LOOK_S = 1.5
 """The pause before a lease is looked at again: a server that runs renews one each second."""
 MADE_ANEW = frozenset({LEASE})
-"""Readers whose work the servers of the new store do again from its beginning, if there is any."""
+"""Readers whose place says nothing: the servers of the new store begin anew."""
 
 
 @dataclass(frozen=True, slots=True)

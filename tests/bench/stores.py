@@ -121,7 +121,6 @@ def together_out(url: str) -> float:
 async def drained(url: str) -> float:
     """Read everything, page by page."""
     async with opened(url) as store:
-        await store.end()
         began, position, count = time.perf_counter(), 0, 0
         while page := await store.read(position, PAGE, 1_000_000):
             position = page[-1].position

@@ -90,7 +90,7 @@ class Lines:
 
 @contextmanager
 def shown() -> Iterator[Tell]:
-    """Give what shows progress: bars where there is a terminal, else lines."""
+    """Give what shows progress: bars on a terminal, else lines."""
     if not sys.stderr.isatty():
         yield Lines()
         return
