@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
+from heardback.blocks import Blocks
 from heardback.consents import Consents
 from heardback.doors.dashboard import DashboardDoor
 from heardback.doors.dashboard.attempts import ADDRESSES_AT_MOST, ALL, EACH, WINDOW_S, Attempts
@@ -52,7 +53,9 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
     async def listed() -> list[tuple[str, str]]:
         settings = Settings(api_token=API_TOKEN)
         async with opened(tmp_path_factory.mktemp("routes")) as store:
-            door = DashboardDoor.of(settings, store, Consents(store, "k"), LiveDoor(store, asyncio.Event()))
+            door = DashboardDoor.of(
+                settings, store, Consents(store, "k"), Blocks(store), LiveDoor(store, asyncio.Event())
+            )
             return [
                 (method, re.sub(r"\{\w+(:path)?\}", "main", route.path))
                 for route in door.routes()
@@ -355,7 +358,9 @@ def test_the_door_knows_its_sessions(tmp_path: Path) -> None:
         async with opened(tmp_path) as store:
             for enabled in (True, False):
                 settings = Settings(api_token="token", dashboard=Dashboard(enabled))
-                door = DashboardDoor.of(settings, store, Consents(store, "k"), LiveDoor(store, asyncio.Event()))
+                door = DashboardDoor.of(
+                    settings, store, Consents(store, "k"), Blocks(store), LiveDoor(store, asyncio.Event())
+                )
                 found.append(door.is_in(request))
         return found
 

@@ -35,6 +35,7 @@ PAGES = {
     "/destinations/main": "main",
     "/people": "People",
     "/suppressions": "Suppressions",
+    "/blocks": "Blocks",
     "/settings": "Settings",
     "/nowhere": "There is no such page",
 }
@@ -93,6 +94,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Pr
         read(running, "scanner@example.org", **{"User-Agent": "python-requests/2.32"})
         url = Tracker(running.base_url, [KEY]).unsubscribe_url("reader0@example.org", message_id=LETTER, list="shop")
         assert running.ask("POST", url, b"List-Unsubscribe=One-Click", READER).status == 200
+        running.api("PUT", "/api/blocks/host/evil.example", {"why": "phishing"})
         wait_until(lambda: running.api("GET", "/api/destinations").json()["items"][0]["dead_letters"] >= 9, "refusals")
         yield running
 

@@ -449,6 +449,41 @@ def test_forms_with_files() -> None:
     assert parts_of(body, "multipart/form-data").files == parts_of(b"", "multipart/form-data; boundary=b").files == {}
 
 
+# Blocks
+
+
+def test_blocked_and_lifted(visitor: Visitor) -> None:
+    """Each kind; it holds at once, is shown with why, and is lifted."""
+    tracker = Tracker(visitor.program.base_url, [KEY])
+    assert "Nothing is blocked" in text(visitor.get("/blocks"))
+    for kind, value, shown in (
+        ("host", "Evil.Example", "evil.example"),
+        ("link", "https://bad.example/a?b=1&c", "https://bad.example/a?b=1&c"),
+        ("message", "<blocked@x>", "<blocked@x>"),
+    ):
+        assert f"{shown} is blocked" in text(visitor.send("/blocks/add", kind=kind, value=value, why="phishing <b>"))
+    page = visitor.get("/blocks")
+    assert "evil.example phishing <b>" in text(page) and b"<b>" not in page.body
+    urls = {
+        "https://evil.example/x": "<1@x>",
+        "https://bad.example/a?b=1&c": "<1@x>",
+        "https://good.example/": "<blocked@x>",
+    }
+    links = [tracker.click_url(url, "a@x", message_id=message_id) for url, message_id in urls.items()]
+    assert [visitor.program.ask("GET", link).status for link in links] == [410, 410, 410]
+    for kind, value in (("host", "evil.example"), ("link", "https://bad.example/a?b=1&c"), ("message", "<blocked@x>")):
+        assert f"{value} is no longer blocked" in text(visitor.send("/blocks/lift", kind=kind, value=value))
+        assert f"{value} was not blocked" in text(visitor.send("/blocks/lift", kind=kind, value=value))
+    assert [visitor.program.ask("GET", link).status for link in links] == [302, 302, 302]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("host", "no host"), ("host", ""), ("path", "/x"), ("link", "ftp://x/")])
+def test_what_cannot_be_blocked(visitor: Visitor, kind: str, value: str) -> None:
+    """400, and why."""
+    answer = visitor.send("/blocks/add", kind=kind, value=value)
+    assert (answer.status, "This cannot be blocked" in text(answer)) == (400, True)
+
+
 # Live
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={"TMPDIR": str(folder)},
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     running = Demo(process)
     lines = (line.rstrip("\n") for line in process.stdout or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -263,6 +264,21 @@ def test_everybody_trusted(tmp_path: Path) -> None:
         finding = reader.address(Probe.of(settings), settings.server.trusted_proxies)
     assert (finding.state, list(finding.remedies)) == ("wrong", ["heardback"])
     assert finding.says.endswith("anybody can give out any address as theirs")
+
+
+@pytest.mark.parametrize(("location", "found"), [(RIGHT, []), ("proxy_pass http://127.0.0.1:PORT;", ["keys"])])
+def test_a_custom_domain(tmp_path: Path, location: str, found: list[str]) -> None:
+    """Its tokens are answered at its own host alone: where nginx does not pass that on, they are not known."""
+    port, custom = free_port(), "click.shop.example"
+    allowed = {"allowed_base_urls": [f"http://{custom}:{port}"]}
+    with Program(tmp_path, f"allowed_base_urls = {json.dumps(allowed['allowed_base_urls'])}") as program:
+        settings = parse({"base_url": program.base_url, "keys": [KEY], "server": allowed}, {})
+        passed = f"location / {{ {location.replace('PORT', str(program.port))} }}"
+        with nginx(tmp_path, port, f"server {{ listen 127.0.0.1:{port}; {passed} }}"):
+            probe = Probe.of(settings, f"http://{custom}:{port}", resolve="127.0.0.1", source="127.0.0.2")
+            made = {each.check: each for each in doctor.public(settings, probe)}
+    assert wrongs(made) == ["tls", *found]
+    assert not found or made["keys"].remedies["nginx"] == "`proxy_set_header Host $host;`"
 
 
 class TestTLS:

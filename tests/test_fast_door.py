@@ -8,18 +8,22 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import pytest
+import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from heardback.doors.fast import FastDoor
 from heardback.doors.replies import Answer, Reply
+from heardback.doors.rest import RestOfHttp
 from heardback.events import Event, new_id
 from heardback.formats import native
 from heardback.journal import Journal
+from heardback.signals import Observer
 from heardback.stores import EventLog
 from heardback.tokens import Keyring, Kind, Token
 from tests.program import KEY, Program
@@ -262,20 +266,26 @@ def test_a_head_has_a_bound(pair: Sequence[Program]) -> None:
     assert answer.startswith(b"HTTP/1.1 431 ") and closed
 
 
+async def swallow(scope: Any, receive: Any, send: Any) -> None:
+    """Be an app that answers once the whole body is there."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
 @asynccontextmanager
 async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
     """Serve a fast door of little patience, with one reply and a journal that writes nothing; give the port."""
-
-    def rest(**_: object) -> Any:
-        raise AssertionError("nothing unusual is sent here")
-
-    hits = {b"GET": {b"/o": lambda text, visit: reply}}
+    rest = partial(RestOfHttp, config=uvicorn.Config(swallow, log_config=None), app_state={})
+    hits = {b"GET /o": lambda text, visit: reply}
     journal = Journal(cast("EventLog", None), 9)
     door = FastDoor(
         hits,
-        {b"/o": lambda status, seconds: None},
+        {b"GET /o": lambda status, seconds: None},
         journal,
         lambda _: False,
+        Observer().shown,
         rest,
         keep_alive_s=0.4,
         request_s=0.2,
@@ -319,6 +329,43 @@ def test_who_does_not_get_on_is_hung_up_on(sent: bytes) -> None:
             assert 0.1 < time.monotonic() - began < 5
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "head", ["POST /u/x HTTP/1.1\r\n", "GET /o/x HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n"]
+)
+def test_a_body_has_its_time(head: str) -> None:
+    """A body that dribbles is not waited for without end, nor is who is answered by the rest and then stays."""
+
+    async def go() -> None:
+        async with connected() as (reader, writer):
+            began = time.monotonic()
+            writer.write(f"{head}Host: x\r\nContent-Length: {100 * head.startswith('POST')}\r\n\r\n".encode())
+            while not reader.at_eof() and time.monotonic() < began + 5:
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await reader.read(1_000)
+                if head.startswith("POST"):
+                    writer.write(b"x")
+                if writer.is_closing() or reader.exception():
+                    break
+            assert 0.3 < time.monotonic() - began < 5
+
+    asyncio.run(go())
+
+
+def test_a_large_body_may_take_longer() -> None:
+    """Who sends a lot, steadily, has the time that it takes."""
+
+    async def go() -> bytes:
+        async with connected() as (reader, writer):
+            writer.write(b"POST /u/x HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n")
+            for _ in range(20):
+                writer.write(bytes(10_000))
+                await asyncio.sleep(0.05)
+            return await reader.readuntil(b"ok")
+
+    assert asyncio.run(go()).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_who_asks_again_is_kept() -> None:
@@ -365,6 +412,24 @@ def test_the_last_answer_is_given() -> None:
     answer = asyncio.run(go(LATE, ASKED))
     assert answer.endswith(b"connection: close\r\n\r\nok")
     assert asyncio.run(go(LATE, b"")) == b""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_nobody_puts_words_into_anothers_head(pair: Sequence[Program], end: str) -> None:
+    """A header that looks like the end of the request's line leaves nothing behind for who sends the head after it."""
+    head = "Host: t.example.com\r\nUser-Agent: Mail/1.0\r\n\r\n"
+    odd = f"GET {OPEN} HTTP/1.1{end}Sec-GPC: 1{end}A: /o/b HTTP/1.1\r\n{head}".encode()
+    for _ in range(2):
+        same(pair, odd)
+        assert same(pair, f"GET {OPEN} HTTP/1.1\r\n{head}".encode()) == 1
+    assert pair[0].events()[0]["recipient"] == "jane@example.org"
+
+
+@pytest.mark.parametrize("shape", ["pixel", "pixel, all signals", "click", "privacy control", "a proxy", "pixel, head"])
+def test_once_more_is_answered_alike(pair: Sequence[Program], shape: str) -> None:
+    """A request whose head was met before, behind whatever address, comes to what it came to the first time."""
+    for _ in range(3):
+        assert same(pair, SHAPES[shape], SHAPES[shape].replace(b"203.0.113.9", b"203.0.113.77"))
 
 
 @settings(max_examples=60)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
 
 from heardback.counters import (
     AWAY,
@@ -24,7 +25,10 @@ from heardback.counters import (
     Counters,
     Plan,
 )
-from heardback.doors.metrics import delivered, gate
+from heardback.doors.metrics import Metrics, delivered, gate
+from heardback.journal import Journal
+from heardback.settings import Destination
+from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests import prometheus
 from tests.conftest import ROOT
@@ -256,3 +260,18 @@ def test_ages_count_from_now() -> None:
     ]
     family = delivered("heardback_destination_oldest_seconds", elements, 1_769_846_400 + 90)
     assert [(sample.labels["destination"], sample.value) for sample in family.samples] == [("main", 90), ("crm", 0)]
+
+
+@pytest.mark.anyio
+async def test_what_is_counted_is_seen_while_the_store_is_away(tmp_path: Path) -> None:
+    """Then nothing stands there that only the store knows, but that it is away."""
+    store, plan = await SQLiteStore.open(tmp_path / "heardback.db"), Plan(["a"], ["main"])
+    main = Destination("main", "http://localhost:9/")
+    metrics = Metrics(plan, Counters(plan), Board(plan), 0, Journal(store, 1), store, [main])
+    request = Request({"type": "http", "method": "GET", "headers": []})
+    there = bytes((await metrics.scraped(request)).body)
+    await store.close()
+    away = bytes((await metrics.scraped(request)).body)
+    assert b"heardback_store_up 1.0" in there and b"heardback_destination_paused" in there
+    assert b"heardback_store_up 0.0" in away and b"heardback_destination_paused" not in away
+    assert b"heardback_events_lost_total 0.0" in away

@@ -13,7 +13,7 @@ import pytest
 from heardback.doors.preferences import choice_of
 from heardback.tokens import Keyring, Token
 from heardback.tracker import Tracker
-from tests.program import KEY, Answer, Program
+from tests.program import KEY, Answer, Program, wait_until
 from tests.test_halon import halon_token
 from tests.test_outage import locked
 
@@ -271,6 +271,7 @@ def test_what_cannot_be_kept_is_503(tmp_path: Path) -> None:
                 assert answer.status == 503
                 assert f'<input type="hidden" name="{name}" value="{value}">' in answer.body.decode()
             assert program.ask("GET", path).status == 200
+        wait_until(lambda: program.ask("GET", "/readyz").status == 200, "what was kept meanwhile is written")
         assert press(program, path, "tracking=denied").status == 200
         assert program.api("GET", "/api/consents/jane@example.org").json()["consent"] == "denied"
         assert press(program, path, "subscribed=yes").status == 200

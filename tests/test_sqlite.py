@@ -101,7 +101,7 @@ class TestSQLite(StoreContract):
         """The file and its side files are their owner's alone, and are set up to last, to shrink and to forget."""
         await store.append([click()])
         files = sorted(path.parent.iterdir())
-        assert [file.name for file in files] == [path.name + end for end in ("", "-shm", "-wal")]
+        assert [file.name for file in files] == [path.name + end for end in ("", "-shm", "-turn", "-wal")]
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
         assert isinstance(store, SQLiteStore)
         pragmas = {"auto_vacuum": 2, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}

@@ -59,6 +59,11 @@ class Modes:
         return "full" if self.open == self.click == "full" else "identified"
 
 
+VERSION_7 = 0x7 << 76 | 0b10 << 62
+RANDOM_BITS = 0xFFF << 64 | (1 << 62) - 1
+"""Which bits of a version 7 UUID say what it is, and which are random."""
+
+
 class Entropy:
     """Random bytes, drawn from the system by the thousand: to draw those of each id costs more than the rest of it."""
 
@@ -76,10 +81,8 @@ class Entropy:
 
 def new_id(now: float | None = None, entropy: Callable[[int], bytes] = os.urandom) -> UUID:
     """Make a version 7 UUID (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits."""
-    milliseconds = int((time.time() if now is None else now) * 1000)
-    random = int.from_bytes(entropy(10), "big")
-    high = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64
-    return UUID(int=high | 0b10 << 62 | random & 0x3FFF_FFFF_FFFF_FFFF)
+    milliseconds = int((time.time() if now is None else now) * 1000) & 0xFFFF_FFFF_FFFF
+    return UUID(int=milliseconds << 80 | VERSION_7 | int.from_bytes(entropy(10), "big") & RANDOM_BITS)
 
 
 def seconds_of(text: str) -> float:

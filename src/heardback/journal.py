@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from time import monotonic
 from typing import Literal
 from uuid import UUID
 
@@ -33,6 +34,8 @@ GROUP = 2_000
 READER_WAITS_S = 0.25
 UNSUBSCRIBE_WAITS_S = 3.0
 """Less than the server gives requests in flight at its end: 503 is an answer, a cancelled request is a 500."""
+EARLY_S = 0.002
+"""A loop's timer may be early by its clock's tick."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 
 
@@ -53,7 +56,7 @@ class _Group:
 
     records: list[Record] = field(default_factory=list)
     waiting: list[tuple[float, Tell]] = field(default_factory=list)
-    """Until when, by the loop's clock, and whom to tell."""
+    """Until when, by the monotonic clock, and whom to tell."""
     due: float = math.inf
     """When the first of them has waited long enough, and what looks after that."""
     began: float = 0.0
@@ -61,11 +64,10 @@ class _Group:
     timer: asyncio.TimerHandle | None = None
 
     def await_until(self, due: float, overdue: Callable[[_Group], None]) -> None:
-        """See to it that `overdue` is called then, or before."""
-        if due < self.due:
-            self.stop()
-            self.due = due
-            self.timer = asyncio.get_running_loop().call_at(due, overdue, self)
+        """See to it that `overdue` is called then."""
+        self.stop()
+        self.due = due
+        self.timer = asyncio.get_running_loop().call_later(due - monotonic(), overdue, self)
 
     def stop(self) -> None:
         """Wait for nothing any more."""
@@ -128,9 +130,10 @@ class Journal:
             self.counts.kept += 1
             tell("kept")
             return
-        due = asyncio.get_running_loop().time() + wait_s
+        due = monotonic() + wait_s
         group.waiting.append((due, tell))
-        group.await_until(due, self._overdue)
+        if due < group.due:
+            group.await_until(due, self._overdue)
 
     def held(self, event_id: UUID) -> Record | None:
         """Give a record that may not be durable yet; one that is not held, and was not lost, is in the log by now."""
@@ -224,7 +227,7 @@ class Journal:
 
     def _overdue(self, group: _Group) -> None:
         """Tell those of a group who have waited long enough. They may hand over more meanwhile."""
-        now = asyncio.get_running_loop().time()
+        now = monotonic() + EARLY_S
         late = [waiting for waiting in group.waiting if waiting[0] <= now]
         group.waiting = [waiting for waiting in group.waiting if waiting[0] > now]
         group.stop()

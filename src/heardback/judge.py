@@ -30,6 +30,8 @@ PAGE = 200
 """Events of a step: some milliseconds, in which readers wait."""
 LATE_S = 25.0
 """Destinations wait 30 s for a verdict. What is older when it is first looked at may have left without one."""
+RESTS, BEHIND_S = 5, 10.0
+"""It rests so many times as long as it worked, for readers come first; only as long once it is so far behind."""
 LATE = Verdict("unknown", ("late",))
 AHEAD_S = 60.0
 """An event from further in the future than this was made by a clock that is wrong: it is not waited for."""
@@ -93,22 +95,22 @@ class Judge:
         if (leased := await self._store.save(cursors.claimed(first, self._holder, now))) is None:
             return 0.0
         began = time.monotonic()
-        judged = await self._first_look(leased, now)
+        judged, behind_s = await self._first_look(leased, now)
         again = await self._second_look(judged.position, now)
         if judged.position > first.position or again:
-            return time.monotonic() - began  # as long a rest as it worked: readers come first
+            return (time.monotonic() - began) * (1 if behind_s > BEHIND_S else RESTS)
         return RIPENING_S if await self._store.read(judged.position, 1) else POLL_S
 
-    async def _first_look(self, cursor: Cursor, now: float) -> Cursor:
-        """Keep the verdicts of the next events that have settled; give the cursor behind them."""
+    async def _first_look(self, cursor: Cursor, now: float) -> tuple[Cursor, float]:
+        """Keep the verdicts of the next events that have settled; give the cursor behind them, and their age."""
         page = await self._store.read(cursor.position, PAGE)
         ripe = list(takewhile(lambda stored: is_ripe(stored.record, self._settle_ms, now), page))
         if not ripe:
-            return cursor
+            return cursor, 0.0
         await self._store.keep(await self._verdicts(ripe, now))
         self._kept()
         moved = replace(cursors.renewed(cursor, now), position=ripe[-1].position)
-        return await self._store.save(moved) or cursor
+        return await self._store.save(moved) or cursor, now - milliseconds_of(ripe[-1].record.event_id) / 1000
 
     async def _verdicts(self, page: Sequence[Stored], now: float) -> list[Judged]:
         late = [stored for stored in page if is_late(stored.record, now)]

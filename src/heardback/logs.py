@@ -46,5 +46,6 @@ def begin(form: str = "text") -> None:
     is_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     handler.setFormatter(logging.Formatter(TEXT) if is_text else JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.captureWarnings(True)  # Python writes them in lines of its own
     for name, level in LOUDEST.items():
         logging.getLogger(name).setLevel(level)

@@ -16,7 +16,7 @@ from heardback.stores import Store
 PAGE = 200
 """Events of a step: some milliseconds, in which readers wait."""
 POLL_S = 1.0
-PAUSES = 2
+PAUSES = 5
 """The pause after a step, in times of what it took."""
 EVERY_S = 60.0
 """How often it looks whether something is past retention."""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from heardback.doctor.causes import is_ours, misanswered, pathless
+from heardback.doctor.causes import HOST, is_ours, misanswered, pathless
 from heardback.doctor.findings import Finding, ok, wrong
 from heardback.doctor.probe import Answer, Probe
 from heardback.doors.mirror import SEEN
@@ -88,7 +88,10 @@ def is_keyless(probe: Probe, answer: Answer) -> bool:
 def keys(probe: Probe) -> Finding:
     """Show the server a token of these keys, and a text that nobody signed."""
     if not probe.ask("GET", probe.link()).seen:
-        return wrong("keys", "the server does not know tokens that the first of these keys made", KEYS)
+        says = "the server does not know tokens that the first of these keys made"
+        if probe.is_custom:
+            return wrong("keys", f"{says}, or does not hear that {probe.host} is asked for", {**KEYS, **HOST})
+        return wrong("keys", says, KEYS)
     answer = probe.ask("GET", f"{probe.url}/c/nobody.signed")
     if answer.status != 404 or answer.header("location"):
         where = answer.header("location")

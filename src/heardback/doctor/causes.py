@@ -38,6 +38,10 @@ LIMITED = {
     "nginx": "no `limit_req` and `limit_conn` for the public door: thousands open a letter through one mail proxy",
     "Caddy": "no `rate_limit` for the public door: thousands open a letter through one mail proxy",
 }
+HOST = {
+    "nginx": "`proxy_set_header Host $host;`",
+    "Caddy": "take `header_up Host …` out: it passes the host on by itself",
+}
 STORE = {"heardback": "the database does not take events: look at the server's log, and at the disk"}
 
 

@@ -80,6 +80,8 @@ class Probe:
 
     tracker: Tracker
     url: str
+    is_custom: bool = False
+    """Whether that is a custom domain, at which tokens of its own are answered, by the host that is asked for."""
     resolve: str = ""
     """The address to connect to, in place of those of the URL's host."""
     source: str = ""
@@ -91,9 +93,11 @@ class Probe:
 
     @classmethod
     def of(cls, settings: Settings, url: str = "", resolve: str = "", source: str = "") -> Self:
-        """Make it of settings; `url` is where the server is reached, if that is not base_url."""
+        """Make it of settings; `url` is a custom domain, or where the server is reached if that is not base_url."""
         url = url or settings.base_url
-        return cls(Tracker.of(replace(settings, base_url=url)), url, resolve, source)
+        is_custom = url != settings.base_url and url in settings.server.allowed_base_urls
+        tracker = Tracker.of(settings if is_custom else replace(settings, base_url=url))
+        return cls(tracker, url, is_custom, resolve, source)
 
     @property
     def parts(self) -> SplitResult:
@@ -108,7 +112,7 @@ class Probe:
     @property
     def options(self) -> Options:
         """What the doctor's tokens say besides. Links of mode `off` are led to as they are, without `hb`."""
-        return {"message_id": self.letter, "mode": "off", "additional": {}, "list": ""}
+        return {"message_id": self.letter, "mode": "off", "additional": {}, "list": "", "base_url": self.url}
 
     def pixel(self) -> str:
         """Give the doctor's pixel."""

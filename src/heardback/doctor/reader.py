@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
-from heardback.doctor.causes import misanswered
+from heardback.doctor.causes import HOST, misanswered
 from heardback.doctor.findings import Finding, ok, unknown, wrong
 from heardback.doctor.probe import Probe, Seen
 from heardback.webhook import is_public
@@ -16,10 +16,6 @@ OWN = ("127.0.0.1", "::1")
 """What a proxy on the server's own machine comes from too."""
 CLOCKS_DIFFER_S = 5.0
 
-HOST = {
-    "nginx": "`proxy_set_header Host $host;`",
-    "Caddy": "take `header_up Host …` out: it passes the host on by itself",
-}
 TOO_MANY = {"heardback": "server.trusted_proxies are the proxies' own addresses, and nobody else's"}
 FORGEABLE = {
     "nginx": "`proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`, which adds the reader's address",

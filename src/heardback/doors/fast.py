@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import perf_counter
-from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 import httptools
 
-from heardback.doors.replies import Hit, Reply, Visit
+from heardback.doors.heads import Heads, plain
+from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.doors.tracking import LONGEST_BODY
 from heardback.journal import Journal, Outcome
 
@@ -24,7 +24,6 @@ LONGEST_HEAD = 65_536
 
 JOINED = frozenset({"x-forwarded-for", "accept-language"})
 UNUSUAL = frozenset({"expect", "transfer-encoding", "upgrade"})
-NONE: Mapping[bytes, Hit] = MappingProxyType({})
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -64,24 +63,32 @@ class State(Protocol):
 class FastDoor:
     """What all connections have in common."""
 
-    hits: Mapping[bytes, Mapping[bytes, Hit]]
-    """What an ordinary request comes to, by its method and the path before its token: `GET` of `/o`, `POST` of `/u`."""
+    hits: Mapping[bytes, Hit]
+    """What an ordinary request comes to, by its method and the path before its token: `GET /o`, `POST /u`."""
     counted: Mapping[bytes, Callable[[int, float], None]]
-    """What counts an answer, its status and its seconds, by the path before the token."""
+    """What counts an answer, its status and its seconds; by the same."""
     journal: Journal
     is_trusted: Callable[[str], bool]
     """Whether the X-Forwarded-For of an address is believed."""
+    shown: Callable[[Mapping[str, str]], Mapping[str, Any]]
+    """Gives what headers show of a request's maker."""
     rest: Callable[..., Rest]
     """Makes uvicorn's protocol."""
     keep_alive_s: float = 30.0
     """How long a connection may be idle."""
     request_s: float = 10.0
-    """How long it may take until a request that has begun is there, or is known not to be ordinary."""
+    """How long it may take until the head of a request that has begun is there. Its body may take `keep_alive_s`."""
+    slowest: int = 8_192
+    """Bytes that are worth another second to a request: who sends less, for long, is hung up on."""
     looks_every_s: float = 5.0
     """How often a connection is looked at for that: a timer for each request would cost more (measured)."""
+    heads: Heads = field(default_factory=Heads)
     _headers: Sequence[tuple[bytes, bytes]] = ()
     _lines: bytes = b""
     """The server's own headers, and their lines."""
+    _answer: Answer | None = None
+    _whole: bytes = b""
+    """The last answer to a GET, and the whole of it: a pixel's is the same for a second."""
 
     def __call__(self, *, server_state: State, **given: object) -> Connection:
         """Make the protocol of a new connection, as uvicorn asks for it."""
@@ -91,7 +98,18 @@ class FastDoor:
         """Give headers that are the same for a second, the date among them, as lines."""
         if headers is not self._headers:
             self._headers, self._lines = headers, b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            self._answer = None
         return self._lines
+
+    def whole(self, answer: Answer, method: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """Give an answer after which the connection is kept, as it goes over the wire."""
+        if answer is self._answer and headers is self._headers and method == b"GET":
+            return self._whole
+        lines = (STATUS_LINES[answer.status], self.lines(headers), answer.lines, b"\r\n")
+        if method == b"HEAD":
+            return b"".join(lines)
+        self._answer, self._whole = answer, b"".join((*lines, answer.body))
+        return self._whole
 
     def address(self, peer: str, forwarded: str | None) -> str | None:
         """Give the address of a reader, as uvicorn does; None where that takes a closer look."""
@@ -107,21 +125,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "__weakref__",
         *("_door", "_state", "_make_rest", "_loop", "_transport", "_peer", "_parser", "_timer", "_since"),
-        *(
-            "_begun",
-            "_whole",
-            "_url",
-            "_count",
-            "_asked",
-            "_method",
-            "_headers",
-            "_body",
-            "_ordinary",
-            "_headed",
-            "_held",
-            "_behind",
-        ),
-        *("_reply", "_rest", "_answered", "_is_theirs", "_ending"),
+        *("_begun", "_whole", "_url", "_method", "_headers", "_body", "_ordinary", "_headed", "_held", "_behind"),
+        *("_reply", "_rest", "_answered", "_arrived", "_is_theirs", "_ending", "_count", "_asked"),
     )
 
     def __init__(self, door: FastDoor, state: State, make_rest: Callable[[], Rest]) -> None:
@@ -133,14 +138,20 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._behind = b""
         self._rest: Rest | None = None
-        self._is_theirs = self._ending = False
-        self._be_idle()
+        self._is_theirs = self._ending = self._headed = False
+        self._begun = self._whole = self._answered = self._body = self._arrived = 0
+        self._url = self._held = b""
+        self._since = self._loop.time()
 
     def _be_idle(self) -> None:
-        self._begun = self._whole = self._answered = self._body = 0
-        self._url = self._held = b""
-        self._headed = False
         self._since = self._loop.time()
+        if self._held or self._begun:
+            self._begun = self._whole = self._answered = self._body = 0
+            self._url = self._held = b""
+            self._headed = False
+
+    def _is_idle(self) -> bool:
+        return not (self._held or self._reply or self._is_theirs) and self._parser is not None
 
     # What asyncio calls
 
@@ -161,25 +172,30 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request."""
+        if self._is_idle() and self._serve_at_once(data):
+            return
         if self._reply:  # one at a time: what comes before its answer waits
             self._behind += data
             self._transport.pause_reading()
             return
-        begins = not self._held
+        if not (self._held or self._is_theirs):
+            self._since, self._arrived = self._loop.time(), 0
         self._held += data
         try:
             if self._parser:
                 self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._parser = None  # theirs to the end
+        self._arrived += len(data)
         if self._is_theirs:
             self._pass_on()
         elif self._begun == self._whole == 1 and self._parser:
             self._serve()
         elif self._headed or not self._parser:
             self._give_away()
-        else:
-            self._wait_for_more(begins)
+        elif len(self._held) > LONGEST_HEAD:
+            self._transport.write(TOO_LARGE)
+            self._transport.close()
 
     def pause_writing(self) -> None:
         """Read no more from somebody who does not read our answers."""
@@ -207,6 +223,7 @@ class Connection(asyncio.Protocol):
         """Begin a request. A second one before the first is answered is not ordinary."""
         self._begun += 1
         self._headers = {}
+        self._since, self._arrived = self._loop.time(), 0
 
     def on_url(self, url: bytes) -> None:
         """Take the request's target, or a piece of it."""
@@ -240,17 +257,38 @@ class Connection(asyncio.Protocol):
     # What becomes of a request
 
     def _serve(self) -> None:
-        """Do what a request comes to, and answer it once its record is durable."""
+        """Answer what arrived, if it is ordinary; the next like it is answered at once."""
         path, _, text = self._url.rpartition(b"/")
-        hit = self._door.hits.get(self._method, NONE).get(path) if self._ordinary else None
+        place = b"%b %b" % (self._method, path)
+        is_ours = self._ordinary and place in self._door.hits
         ip = self._door.address(self._peer, self._headers.get("x-forwarded-for"))
         is_plain = text.isascii() and not (b"%" in text or b"?" in text or b"#" in text)
-        if hit is None or ip is None or not is_plain or self._body > (LONGEST_BODY if self._method == b"POST" else 0):
+        if not is_ours or ip is None or not is_plain or self._body > (LONGEST_BODY if self._method == b"POST" else 0):
             self._give_away()
             return
-        languages = self._headers.get("accept-language", "")
-        self._count, self._asked = self._door.counted[path], perf_counter()
-        visit = Visit(self._method.decode("ascii"), self._headers, ip, languages)
+        shown = self._door.shown(self._headers)
+        asked = plain(self._held)
+        if asked and (asked.place, asked.text) == (place, text):  # else its line is another than it looks
+            self._door.heads.add(asked.head, self._headers, shown)
+        self._hit(place, text, self._headers, ip, shown)
+
+    def _serve_at_once(self, data: bytes) -> bool:
+        """Answer a whole request that is plain and whose head was read before; say whether it is such."""
+        if (asked := plain(data)) is None or asked.place not in self._door.hits:
+            return False
+        head = self._door.heads.get(asked.head)
+        ip = self._door.address(self._peer, asked.forwarded)
+        if head is None or ip is None:
+            return False
+        self._method = asked.place.partition(b" ")[0]
+        self._hit(asked.place, asked.text, head.headers, ip, head.shown)
+        return True
+
+    def _hit(self, place: bytes, text: bytes, headers: Mapping[str, str], ip: str, shown: Mapping[str, Any]) -> None:
+        """Do what a request comes to, and answer it once its record is durable."""
+        self._count, self._asked = self._door.counted[place], perf_counter()
+        visit = Visit(self._method.decode("ascii"), headers, ip, headers.get("accept-language", ""), shown)
+        hit = self._door.hits[place]
         self._reply = reply = hit(text.decode("ascii"), visit)
         if reply.record is None:
             self._answer("durable")
@@ -264,14 +302,9 @@ class Connection(asyncio.Protocol):
             return
         answer = reply.after(outcome)
         self._count(answer.status, perf_counter() - self._asked)
-        lines = (
-            STATUS_LINES[answer.status],
-            self._door.lines(self._state.default_headers),
-            answer.lines,
-            b"connection: close\r\n\r\n" if self._ending else b"\r\n",
-            b"" if self._method == b"HEAD" else answer.body,
-        )
-        self._transport.write(b"".join(lines))
+        if self._ending:
+            answer = answer._replace(lines=answer.lines + b"connection: close\r\n")
+        self._transport.write(self._door.whole(answer, self._method, self._state.default_headers))
         if self._ending:
             self._transport.close()
             return
@@ -293,13 +326,13 @@ class Connection(asyncio.Protocol):
 
     def _pass_on(self) -> None:
         data, self._held = self._held, b""
-        self._since = self._loop.time()
         if self._rest:
             self._rest.data_received(data)
         self._settle()
 
     def _rest_answered(self) -> None:
         self._answered += 1
+        self._since = self._loop.time()
         self._settle()
 
     def _settle(self) -> None:
@@ -308,18 +341,15 @@ class Connection(asyncio.Protocol):
             self._is_theirs = False
             self._be_idle()
 
-    def _wait_for_more(self, begins: bool) -> None:
-        """Give a request that has begun its time and its space."""
-        if begins:
-            self._since = self._loop.time()
-        if len(self._held) > LONGEST_HEAD:
-            self._transport.write(TOO_LARGE)
-            self._transport.close()
-
     def _look(self) -> None:
-        """Hang up on whoever had their time."""
-        ours = self._reply or (self._is_theirs and self._begun == self._whole)
-        if ours or self._loop.time() < self._since + (self._door.request_s if self._held else self._door.keep_alive_s):
+        """Hang up on whoever had their time; nobody has it while we are to answer."""
+        ours = self._reply or (self._is_theirs and self._begun == self._whole > self._answered)
+        if ours or self._loop.time() < self._since + self._patience_s():
             self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
         else:
             self._transport.abort()
+
+    def _patience_s(self) -> float:
+        """Say how long it may take until the connection is used again, or what has begun on it is there."""
+        patience_s = self._door.request_s if self._held else self._door.keep_alive_s
+        return patience_s + self._arrived / self._door.slowest if self._begun > self._whole else patience_s

@@ -56,23 +56,24 @@ class Hits:
         now = self.clock()
         token = self.permitted(token, visit.headers)
         is_trap = token.link == HONEYPOT
-        shown = self.observer.of(visit.method, visit.headers, visit.ip, token.sent_at, now, is_trap)
+        shown = visit.shown or self.observer.shown(visit.headers)
+        signals = orjson.dumps(self.observer.taken(visit.method, shown, visit.ip, token.sent_at, now, is_trap))
         made = Event(
-            type=event,
-            event_id=new_id(now, self.entropy),
-            timestamp=int(now * 1000),
-            recipient=token.recipient,
-            message_id=token.message_id,
-            ip=privacy.shown_address(visit.ip, self.ip_policy),
-            user_agent=visit.headers.get("user-agent", "")[:LONGEST_AGENT],
-            url=token.url,
-            additional=token.additional,
-            list=token.list,
-            link=None if is_trap else token.link,
-            mode=token.mode,
+            event,
+            new_id(now, self.entropy),
+            int(now * 1000),
+            token.recipient,
+            token.message_id,
+            privacy.shown_address(visit.ip, self.ip_policy),
+            visit.headers.get("user-agent", "")[:LONGEST_AGENT],
+            token.url,
+            token.additional,
+            token.list,
+            None if is_trap else token.link,
+            token.mode,
         )
         lowered = privacy.lowered(replace(made, **site) if site else made, self.hash_key)
-        return native.record(lowered, orjson.dumps(shown), site_id=site_id)
+        return native.record(lowered, signals, site_id=site_id)
 
     def permitted(self, token: Token, headers: Mapping[str, str]) -> Token:
         """Give a token with the mode that its hit may have: what the reader wishes now outweighs what it says.

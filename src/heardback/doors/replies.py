@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,6 +29,8 @@ class Visit(NamedTuple):
     ip: str
     languages: str = ""
     """All that stands in its `Accept-Language`."""
+    shown: Mapping[str, Any] | None = None
+    """What the headers show of its maker, where somebody knows already."""
 
     @classmethod
     def of(cls, request: Request) -> Visit:

@@ -29,12 +29,20 @@ def protocol_of(
     places = ("", *prefixes(settings))
     return FastDoor(
         hits={
-            method.encode(): {f"{place}/{door}".encode(): hit for place in places for door, hit in hits.items()}
+            f"{method} {place}/{door}".encode(): hit
             for method, hits in public.hits.items()
+            for door, hit in hits.items()
+            for place in places
         },
-        counted={f"{place}/{door}".encode(): counted[kind] for place in places for door, kind in GATES.items()},
+        counted={
+            f"{method} {place}/{door}".encode(): counted[GATES[door]]
+            for method, hits in public.hits.items()
+            for door in hits
+            for place in places
+        },
         journal=public.journal,
         is_trusted=trusted(settings),
+        shown=public.recorder.observer.shown,
         rest=RestOfHttp,
     )
 

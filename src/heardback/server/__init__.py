@@ -289,7 +289,7 @@ def application(
     )
     choices = PreferencesDoor(keyring, journal, consents, pages, hits, domains)
     live = LiveDoor(store, ending)
-    people = DashboardDoor.of(settings, store, consents, live)
+    people = DashboardDoor.of(settings, store, consents, blocks, live)
     guard = Guard(settings.api_token, people.is_in)
     described = OpenApi(document(settings.base_url, version("heardback")))
     private = ApiDoor(

@@ -49,18 +49,25 @@ class Observer:
         that the link is the invisible one. A key stands in it only where there is something to say: `method`, `agent`
         (a word of agents.FAMILIES), `accept`, `purpose`, `fetch`, `network` (`kind:name`), `honeypot`, `since_sent`.
         """
+        return self.taken(method, self.shown(headers), ip, sent_at, now, honeypot)
+
+    def shown(self, headers: Mapping[str, str]) -> dict[str, Any]:
+        """Give what the headers alone show: it is the same for the same headers."""
         get = headers.get
         agent = self._agent((get("user-agent") or "")[:LONGEST])
-        taken: dict[str, Any] = {
-            "method": method,
-            **agent,
-            "accept": self._shape((get("accept") or "")[:LONGEST_ACCEPT]),
-        }
+        shown: dict[str, Any] = {**agent, "accept": self._shape((get("accept") or "")[:LONGEST_ACCEPT])}
         if purpose := get("sec-purpose") or get("purpose") or get("x-purpose") or get("x-moz"):
-            taken |= unasked(purpose.lower())
+            shown |= unasked(purpose.lower())
         if dest := get("sec-fetch-dest"):
             rest = (get("sec-fetch-mode"), get("sec-fetch-site"), get("sec-fetch-user"))
-            taken["fetch"] = " ".join([dest[:LONGEST_FETCH], *(value[:LONGEST_FETCH] for value in rest if value)])
+            shown["fetch"] = " ".join([dest[:LONGEST_FETCH], *(value[:LONGEST_FETCH] for value in rest if value)])
+        return shown
+
+    def taken(
+        self, method: str, shown: Mapping[str, Any], ip: str, sent_at: int, now: float, honeypot: bool = False
+    ) -> dict[str, Any]:
+        """Give the signals, as `of` does, of a request whose headers show this."""
+        taken = {"method": method, **shown}
         if network := self._network(ip):
             taken["network"] = network
         if honeypot:

@@ -10,11 +10,12 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.bench.door import idle
+from tests.bench.door import idle, overload
 from tests.bench.door.load import Asked, Turn, load, missing
 from tests.bench.door.servers import (
     NAIVE,
@@ -69,9 +70,14 @@ def measure(plan: Plan) -> dict[str, Any]:
                 take_turn(server, plan, Path(name), found)
         with heardback(home(Path(name))) as running:
             idling = idle.measure(running, next(tokens("open")))
+        with heardback(crowded := home(Path(name))) as running:
+            door = Door("pixel", "GET", 200, partial(tokens, "open"))
+            what = asked(servers[-1], door, Path(name))
+            overloaded = overload.measure(running, what, crowded / "heardback.db")
     figures = reported(found)
     print("\n" + ", ".join(f"{what}: {number:,.0f}" for what, number in idling.items()))
-    return {**figures, "idle": idling}
+    print("\n".join(overload.lines(overloaded)))
+    return {**figures, "idle": idling, "overload": overloaded}
 
 
 def prepared(server: Server, folder: Path, found: Found) -> bool:

@@ -1,7 +1,7 @@
 """The dashboard, `/dashboard`: what a person who runs mail sees and does, signed in with the API token.
 
 Sign-in is in sessions and attempts, who may see and change in desk, forms, how pages look in frame; then a module for
-each page: overview and letters with their charts, live, destinations, people, suppressions, settings.
+each page: overview and letters with their charts, live, destinations, people, suppressions, blocks, settings.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heardback.blocks import Blocks
 from heardback.consents import Consents
 from heardback.doors.answers import Problem
+from heardback.doors.dashboard.blocks import KillSwitch
 from heardback.doors.dashboard.desk import Asked, Desk, root_of
 from heardback.doors.dashboard.destinations import Destinations
 from heardback.doors.dashboard.frame import Frame
@@ -37,14 +39,15 @@ class DashboardDoor:
     settings: Settings
     store: Store
     consents: Consents
+    blocks: Blocks
     live: LiveDoor
     desk: Desk
 
     @classmethod
-    def of(cls, settings: Settings, store: Store, consents: Consents, live: LiveDoor) -> DashboardDoor:
+    def of(cls, settings: Settings, store: Store, consents: Consents, blocks: Blocks, live: LiveDoor) -> DashboardDoor:
         """Make it as the settings say."""
         seals, frame = Sessions(settings.api_token), Frame(root_of(settings.base_url))
-        return cls(settings, store, consents, live, Desk(settings.base_url, seals, frame))
+        return cls(settings, store, consents, blocks, live, Desk(settings.base_url, seals, frame))
 
     def routes(self) -> list[Route]:
         """Give the routes; none where it is switched off."""
@@ -58,6 +61,7 @@ class DashboardDoor:
             *Destinations(self.desk, self.store, self.settings.destinations).routes(),
             *Persons(self.desk, self.store, self.consents, self.settings.privacy.hash_key).routes(),
             *Suppressed(self.desk, self.store, self.consents).routes(),
+            *KillSwitch(self.desk, self.blocks).routes(),
             *InForce(self.desk, self.settings).routes(),
             self.desk.page("/{path:path}", self.nothing),
         ]

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +25,7 @@ from heardback.stores import Batch, DeadLetter, Person, Suppression
 from heardback.stores.blocks import Block
 from heardback.stores.jetstream.messages import Burial, Entry, Erased, Piece, Place, Verdicts, decoded
 from heardback.stores.sqlite import SQLiteStore, rows, transactions
-from heardback.stores.sqlite.appending import append
+from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, Parameters, for_writing, in_thread
 from heardback.stores.sqlite.erasure import subtract
 from heardback.stores.sqlite.file import begin_anew
@@ -178,7 +179,7 @@ async def take_verdicts(connection: aiosqlite.Connection, entries: Sequence[Entr
     """Put verdicts on events."""
     for entry in entries:
         verdicts = decoded(entry.payload, Verdicts)
-        await connection.executemany(TABLES["keep"], map(rows.of_judged, verdicts.kept))
+        await in_thread(connection, partial(keep, judged=verdicts.kept))
         await connection.executemany(TABLES["revise"], map(rows.of_judged, verdicts.revised))
 
 

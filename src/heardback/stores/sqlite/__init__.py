@@ -37,7 +37,7 @@ from heardback.stores import (
 )
 from heardback.stores.blocks import Block
 from heardback.stores.sqlite import erasure, rows, transactions
-from heardback.stores.sqlite.appending import append
+from heardback.stores.sqlite.appending import append, keep
 from heardback.stores.sqlite.connection import Connection, for_reading, for_writing
 from heardback.stores.sqlite.file import create
 from heardback.stores.sqlite.ledger import Ledger
@@ -151,8 +151,7 @@ class SQLiteStore:
 
     async def keep(self, judged: Sequence[Judged]) -> None:
         """Keep the verdicts that events are delivered with; one who has one already keeps that."""
-        values = [rows.of_judged(each) for each in judged]
-        await self._writer.write(lambda connection: connection.executemany(QUERIES["keep"], values))
+        await self._writer.transact(lambda connection: keep(connection, judged))
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
         """Keep later verdicts and append the verdict events that tell of them, in one commit."""

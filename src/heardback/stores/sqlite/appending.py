@@ -1,4 +1,4 @@
-"""Records into the log, in as few statements as can be: each costs more than the rows that it adds.
+"""Records into the log, and verdicts on them, in as few statements as can be: each costs more than its rows.
 
 Runs in the connection's own thread, between the beginning of a transaction and its commit.
 """
@@ -9,8 +9,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from types import MappingProxyType
+from typing import TypeVar
 
 from heardback.events import Record
+from heardback.stores import Judged
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES
 
@@ -18,6 +20,9 @@ SIZES = tuple(2**n for n in range(8, -1, -1))
 """How many events a statement adds, so that few statements do for a group of any size, and each is prepared once."""
 PLACES = f"({rows.parameters(9)})"
 ADD = MappingProxyType({size: QUERIES["append_events"].format(places=", ".join([PLACES] * size)) for size in SIZES})
+
+KEEP = MappingProxyType({size: QUERIES["keep"].format(judged=", ".join(["(?, ?)"] * size)) for size in SIZES})
+T = TypeVar("T")
 
 
 def append(connection: sqlite3.Connection, records: Sequence[Record], *, pressing: bool = True) -> None:
@@ -54,10 +59,16 @@ def append_ordinary(connection: sqlite3.Connection, records: Sequence[Record]) -
             connection.executemany(QUERIES["append_event"], map(rows.of_record, some))
 
 
-def pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Part records into pieces of the sizes that there are statements for."""
+def keep(connection: sqlite3.Connection, judged: Sequence[Judged]) -> None:
+    """Keep the first verdicts on events."""
+    for some in pieces(judged):
+        connection.execute(KEEP[len(some)], tuple(chain.from_iterable(map(rows.of_judged, some))))
+
+
+def pieces(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Part values into pieces of the sizes that there are statements for."""
     start = 0
     for size in SIZES:
-        while len(records) - start >= size:
-            yield records[start : start + size]
+        while len(values) - start >= size:
+            yield values[start : start + size]
             start += size

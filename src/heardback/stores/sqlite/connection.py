@@ -6,6 +6,7 @@ What is written and read through it is in the package's own module; the file its
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ import aiosqlite
 from heardback.errors import StoreError
 from heardback.stores.sqlite.file import Identity, identity, in_use, is_ours, set_aside
 from heardback.stores.sqlite.schema import begin, migrate, refuse_foreign
+from heardback.stores.sqlite.turn import opened, turn
 
 T = TypeVar("T")
 Parameters = Mapping[str, object] | Sequence[object]
@@ -117,6 +119,8 @@ class Connection:
         self._ours: Identity | None = None
         """The file that was last found to be a database of ours."""
         self._closed = False
+        self._turn: int | None = None
+        """What processes take turns by; see turn."""
 
     async def open(self) -> None:
         """Open it now, not at the first use; raise StoreError where that fails."""
@@ -152,12 +156,15 @@ class Connection:
         """
 
         def committed(connection: sqlite3.Connection) -> T:
-            connection.execute("BEGIN IMMEDIATE")
-            result = work(connection)
-            connection.commit()
+            with turn(self._turn):
+                connection.execute("BEGIN IMMEDIATE")
+                result = work(connection)
+                connection.commit()
             return result
 
         async def there(connection: aiosqlite.Connection) -> T:
+            if self._turn is None:
+                self._turn = opened(self._path)
             result = await in_thread(connection, committed)
             self._check()
             return result
@@ -183,6 +190,9 @@ class Connection:
         async with self._lock:
             self._closed = True
             await self._give_up()
+            if self._turn is not None:
+                os.close(self._turn)
+                self._turn = None
 
     async def _once_or_twice(self, work: Work[T]) -> T:
         try:

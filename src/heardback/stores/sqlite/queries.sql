@@ -123,8 +123,9 @@ INSERT INTO verdicts (position, verdict, revised) SELECT position, ?2, ?3 FROM e
 ON CONFLICT (position) DO NOTHING;
 
 -- name: keep
--- Keeps the first verdict on an event.
-INSERT INTO verdicts (position, verdict) SELECT position, ?2 FROM events WHERE event_id = ?1
+-- Keeps the first verdict on each of some events; {judged} are places for their ids and the verdicts.
+WITH judged (id, said) AS (VALUES {judged})
+INSERT INTO verdicts (position, verdict) SELECT position, said FROM judged CROSS JOIN events ON event_id = id WHERE TRUE
 ON CONFLICT (position) DO UPDATE SET verdict = excluded.verdict WHERE verdicts.verdict IS NULL;
 
 -- name: revise
