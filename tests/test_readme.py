@@ -194,10 +194,15 @@ def test_the_two_lines_stand_once() -> None:
     assert "test line" in (ROOT / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+ACTIONS = ("token read", "token make", "keys new", "suppressions add", "suppressions remove", "suppressions import")
+"""What commands of several actions can do."""
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *ACTIONS])
 def test_every_command_has_help_with_an_example(name: str) -> None:
     """`--help` says what the command does and shows a line to try."""
-    done = subprocess.run([sys.executable, "-m", "heardback", name, "--help"], capture_output=True, text=True)
+    given = [sys.executable, "-m", "heardback", *name.split(), "--help"]
+    done = subprocess.run(given, capture_output=True, text=True)
     assert done.returncode == 0
     assert f"example: heardback {name}" in done.stdout
     assert done.stderr == ""
