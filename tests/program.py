@@ -103,7 +103,7 @@ class Program:
         threading.Thread(target=self._listen, args=(self.process, listening), daemon=True).start()
         listening.wait(WAITS_S)
         if not any("listening at" in line for line in self.said[before:]):
-            self.process.kill()
+            self.kill()
             raise AssertionError("heardback did not start:\n" + "\n".join(self.said))
 
     def _listen(self, process: subprocess.Popen[str], listening: threading.Event) -> None:

@@ -25,6 +25,7 @@ from heardback.stores.blocks import Block
 from heardback.stores.jetstream import JetStreamStore
 from heardback.stores.postgres import PostgresStore
 from heardback.stores.sqlite import SQLiteStore
+from heardback.stores.stats import Wanted
 from heardback.tracker import Tracker
 from tests.contract import HUMAN, MACHINE, NOON, PARTS, click, everything, full_cursor, unsubscribe
 from tests.contract_verdicts import site_event, verdict_event
@@ -111,6 +112,7 @@ async def told(store: Store) -> Sequence[object]:
         {name: await store.dead_letters(name, 9_999) for name in await store.cursors()},
         [stored.record for name in sorted(await store.cursors()) for stored in await store.retried(name, 999)],
         await store.site_events([b"1" * 16]),
+        [await store.counts(Wanted(by)) for by in ("day", "message")],
     ]
 
 

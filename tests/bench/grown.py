@@ -95,7 +95,8 @@ async def fill(url: str, events: int) -> None:
         for start in range(0, events, AT_ONCE):
             bounds = first + start, first + min(start + AT_ONCE, events) - 1
             await other.execute(FILL, *bounds, begin - first * span // events, span, events, *size, verdict)
-    await other.execute("UPDATE cursors SET position = $1", first + events - 1)  # or the judge would go through all
+    for table in ("cursors", "tallied"):  # or judge and tally would go through all
+        await other.execute(f"UPDATE {table} SET position = $1", first + events - 1)
     await other.execute("VACUUM ANALYZE")
     await other.execute("CHECKPOINT")
     size = await other.fetchval("SELECT pg_database_size(current_database())")

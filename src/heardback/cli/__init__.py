@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": Command("doctor", "check a deployment through its public URL"),
     "status": Command("status", "say how each destination is doing"),
     "events": Command("events", "list what readers did"),
+    "stats": Command("stats", "count what readers did"),
     "judge": Command("judge", "judge again, by the rules of today, who made the events"),
     "pause": Command("destinations", "make no further attempt at a destination", "_pause"),
     "resume": Command("destinations", "go on with a destination at once", "_resume"),
