@@ -32,7 +32,7 @@ FLOORS = (
         "supervisor",
         "counters",
     ),
-    ("live", "migration", "suppressions"),
+    ("live", "migration", "suppressions", "stats"),
     ("doors", "doors.relay"),
     ("server",),
     ("demo", "doctor"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -241,6 +242,19 @@ def test_a_form_needs_its_text(program: Program, visitor: Visitor, routes: list[
             answer = visitor.post(path, {"form": form, "address": "a@x", "event": ""})
             assert (answer.status, "Nothing was changed" in text(answer)) == (403, True), path
     assert visitor.get("/settings").status == 200
+
+
+def test_a_form_that_stops_half_way(program: Program, visitor: Visitor) -> None:
+    """Nothing is done with what came of it, and nothing is said of it in the log."""
+    head = (
+        f"POST /dashboard/suppressions/add HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n"
+        f"Content-Type: {FORM['Content-Type']}\r\nCookie: heardback_session={visitor.cookies['heardback_session']}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", program.port)) as connection:
+        connection.sendall(f"{head}form={visitor.form}&address=half@example.or".encode())
+    assert visitor.get("/settings").status == 200
+    assert program.api("GET", "/api/suppressions").json()["items"] == []
+    assert not any("Traceback" in line for line in program.said)
 
 
 def test_clients_without_an_origin(program: Program, visitor: Visitor) -> None:

@@ -291,7 +291,8 @@ class TestSchema:
     def test_queries_are_described(self) -> None:
         """Every query says what it does, and the store uses it."""
         package = files("heardback.stores.postgres")
-        sections = package.joinpath("queries.sql").read_text("utf-8").split("-- name: ")[1:]
+        queries = (package.joinpath(name).read_text("utf-8") for name in ("queries.sql", "stats.sql"))
+        sections = [section for text in queries for section in text.split("-- name: ")[1:]]
         modules = [each for each in package.iterdir() if each.name.endswith(".py")]
         code = "".join(module.read_text("utf-8") for module in modules)
         for section in sections:

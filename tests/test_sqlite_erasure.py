@@ -17,6 +17,7 @@ from heardback.events import Record
 from heardback.stores import Batch, DeadLetter, Forgotten, Judged
 from heardback.stores.sqlite import SQLiteStore, erasure
 from tests.contract import HUMAN, NOON, click, everything, unsubscribe
+from tests.contract_stats import counted
 from tests.contract_verdicts import verdict_event
 
 NOW = NOON + 9_000
@@ -72,6 +73,7 @@ class TestNoByteIsLeft:
             batch = Batch(f"msg_{name}", (records[0].event_id,), 1, records[0].body * size)
             dead = [DeadLetter(name, records[1].event_id, "400", NOON)]
             await store.save(replace(await store.start(name, 0), batch=batch), dead)
+        await counted(store)
         before = raw(path)
         assert all(text in before for text in (JANE.lower().encode(), HASH.encode(), b"203.0.113.77"))
         assert await store.forget(JANE, HASH, NOW) == Forgotten(5, 2, 2, 1)
@@ -91,6 +93,7 @@ class TestNoByteIsLeft:
         for start in range(0, len(records), 100):
             await store.append(records[start : start + 100])
             await store.append([unsubscribe(NOON, person) for person in people[start // 5 : start // 5 + 20]])
+        await counted(store)
         gone = chance.sample(people, 25)
         for number, person in enumerate(gone):
             await (forget_in_place if large else SQLiteStore.forget)(store, person, f"{number:032x}", NOW)

@@ -30,7 +30,7 @@ PAGE = 200
 """Events of a step: some milliseconds, in which readers wait."""
 LATE_S = 25.0
 """Destinations wait 30 s for a verdict. What is older when it is first looked at may have left without one."""
-RESTS, BEHIND_S = 5, 10.0
+RESTS, BEHIND_S = 12, 10.0
 """It rests so many times as long as it worked, for readers come first; only as long once it is so far behind."""
 LATE = Verdict("unknown", ("late",))
 AHEAD_S = 60.0

@@ -102,7 +102,7 @@ async def passed(settings: Settings, acts: Sequence[Act]) -> None:
     clock = Hands()
     async with server.opened(settings) as store:
         consents = Consents(store, settings.privacy.hash_key)
-        await consents.look()
+        await consents.changes.look()
         journal = Journal(store, len(acts))
         hits = Hits(settings.privacy.hash_key, consents, observer=server.observer_of(settings), clock=clock)
         door = TrackingDoor(Keyring(settings.keys), journal, Pages(), hits)

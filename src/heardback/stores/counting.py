@@ -18,6 +18,10 @@ from heardback.stores.tallies import ALL, LISTED, Act, Changes, Path, Place, anc
 
 TAIL_AT_MOST = 5_000
 """How many events are counted in between when counts are asked for: a tenth of a second's work."""
+LINKS_AT_MOST = 5_000
+"""Among how many of the newest links those with the most clicks are looked for: where each recipient has links of their
+own there are millions.
+"""
 DAY = 24
 SPANS: Mapping[str, int] = {"": 0, "hour": 1, "day": DAY}
 """Hours that are counted together; 0: all."""
@@ -54,8 +58,8 @@ class Ledger(Protocol):
     async def children(self, parent: int, hours: range, before: int, limit: int) -> list[tuple[int, str]]:
         """Give number and name of series under another with something counted in some hours, the highest first."""
 
-    async def most(self, parent: int, hours: range, limit: int) -> list[tuple[int, str]]:
-        """Give those of them in which most is counted in the hours."""
+    async def most(self, parent: int, hours: range, among: int, limit: int) -> list[tuple[int, str]]:
+        """Give those of so many of the newest series under another in which most is counted in some hours."""
 
     async def counts(self, series: Sequence[int], hours: range, span: int) -> list[tuple[int, int, int, int]]:
         """Give series, first hour, kind and how many, by spans of so many hours; 0 is one span."""
@@ -228,7 +232,7 @@ class Sums:
     async def links(self, parent: Path, limit: int) -> list[Counted]:
         """Give the links of a letter, or of all letters that carry a value, those with the most clicks first."""
         number = await self._number(parent)
-        names = dict(await self._ledger.most(number, self._hours, limit)) | self._newest(parent)
+        names = dict(await self._ledger.most(number, self._hours, LINKS_AT_MOST, limit)) | self._newest(parent)
         kinds = await self._kinds(list(names), 0)
         page = sorted(kinds, key=lambda place: (-sum(kinds[place].values()), place))[:limit]
         read = {number: tallies.link_of(names[number]) for number, _ in page}

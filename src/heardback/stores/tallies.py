@@ -6,6 +6,7 @@ event, a better verdict) adds to the counts what the new one counts for, and tak
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -154,7 +155,7 @@ def labels(additional: Mapping[str, Any]) -> list[Path]:
 
 def plain(value: str | float) -> str:
     """Give a value of `additional` as text: other than texts as JSON writes them."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def letter_of(message_id: str) -> Path:

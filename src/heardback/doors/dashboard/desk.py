@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heardback.doors.answers import Endpoint, Problem
 from heardback.doors.dashboard import forms
 from heardback.doors.dashboard.forms import Form
 from heardback.doors.dashboard.frame import HEADERS, Frame
@@ -55,32 +56,22 @@ class Desk:
 
     def page(self, path: str, page: Page) -> Route:
         """Give the route of a page, for who signed in; others are led to sign in."""
-
-        async def answered(request: Request) -> Response:
-            session = self.session(request)
-            if session is None:
-                return self.to_sign_in(request)
-            return await self._safely(page, Asked(request, session))
-
-        return Route(f"/dashboard{path}", answered, methods=["GET"])
+        return Route(f"/dashboard{path}", self._guarded(page), methods=["GET"])
 
     def form(self, path: str, page: Page, largest: int = forms.LARGEST) -> Route:
         """Give the route of a form, taken from our own pages alone."""
 
-        async def answered(request: Request) -> Response:
-            session = self.session(request)
-            if session is None:
-                return self.to_sign_in(request)
-            if not self.from_here(request):
-                return self.refused(session, "This form did not come from this dashboard")
-            form = await forms.read(request, largest)
+        async def taken(asked: Asked) -> Response:
+            if not self.from_here(asked.request):
+                raise refused("This form did not come from this dashboard")
+            form = await forms.read(asked.request, largest)
             if form is None:
-                return self.problem(session, 413, "Too large", f"A form here has {largest:,} bytes at most.")
-            if not self.seals.fits(session, form["form"]):
-                return self.refused(session, "This form has expired")
-            return await self._safely(page, Asked(request, session, form))
+                raise Problem(413, "Too large", f"A form here has {largest:,} bytes at most.")
+            if not self.seals.fits(asked.session, form["form"]):
+                raise refused("This form has expired")
+            return await page(replace(asked, form=form))
 
-        return Route(f"/dashboard{path}", answered, methods=["POST"])
+        return Route(f"/dashboard{path}", self._guarded(taken), methods=["POST"])
 
     def session(self, request: Request) -> Session | None:
         """Give the session that a request is of, if any."""
@@ -103,11 +94,10 @@ class Desk:
             self.set_cookie(page, NOTE, "", 0)
         return page
 
-    def went(self, asked: Asked, path: str, note: str = "", **query: str) -> Response:
+    def went(self, asked: Asked, path: str, note: str) -> Response:
         """Lead to a page that says what was done."""
-        page = self.led(path, **query)
-        if note:
-            self.set_cookie(page, NOTE, self.seals.note(asked.session, note[:LONGEST_NOTE]), NOTE_LASTS_S)
+        page = self.led(path)
+        self.set_cookie(page, NOTE, self.seals.note(asked.session, note[:LONGEST_NOTE]), NOTE_LASTS_S)
         return page
 
     def led(self, path: str, **query: str) -> Response:
@@ -117,18 +107,9 @@ class Desk:
 
     def to_sign_in(self, request: Request) -> Response:
         """Lead to the page where one signs in, and from there back; never with what stands in a query."""
-        path = request.url.path.partition("/dashboard")[2]
+        path = request.url.path.removeprefix(request.scope.get("root_path", "")).removeprefix("/dashboard")
         back = {"to": path} if request.method == "GET" and path.strip("/") else {}
         return self.led("/sign-in", **back)
-
-    def problem(self, session: Session, status: int, title: str, detail: str) -> Response:
-        """Say what is wrong, and what to do."""
-        values = {"title": title, "detail": detail, "note": ""}
-        return self.frame.answer("problem", self._of(session) | values, status)
-
-    def refused(self, session: Session, title: str) -> Response:
-        """Refuse a form that may be another site's."""
-        return self.problem(session, 403, title, "Nothing was changed. Go back, load that page anew, and try again.")
 
     def set_cookie(self, answer: Response, name: str, value: str, lasts_s: int) -> None:
         """Set a cookie that no script and no other site gets; without a value, take it away."""
@@ -142,15 +123,29 @@ class Desk:
             samesite="strict",
         )
 
-    def _of(self, session: Session) -> dict[str, object]:
-        return {"form": self.seals.form_of(session), "now": self.clock()}
+    def _guarded(self, page: Page) -> Endpoint:
+        async def answered(request: Request) -> Response:
+            session = self.session(request)
+            if session is None:
+                return self.to_sign_in(request)
+            try:
+                return await page(Asked(request, session))
+            except Exception as error:  # noqa: BLE001  whatever it is, who asked gets a page
+                return self._problem(session, problem_of(error, request_id_of(request)))
 
-    async def _safely(self, page: Page, asked: Asked) -> Response:
-        try:
-            return await page(asked)
-        except Exception as error:  # noqa: BLE001  whatever it is, who asked gets a page
-            problem = problem_of(error, request_id_of(asked.request))
-            return self.problem(asked.session, problem.status, problem.title, problem.detail)
+        return answered
+
+    def _problem(self, session: Session, problem: Problem) -> Response:
+        values = {"title": problem.title, "detail": problem.detail, "note": ""}
+        return self.frame.answer("problem", self._of(session) | values, problem.status)
+
+    def _of(self, session: Session) -> dict[str, object]:
+        return {"form": self.seals.form_of(session)}
+
+
+def refused(title: str) -> Problem:
+    """Make the problem of a form that may be another site's."""
+    return Problem(403, title, "Nothing was changed. Go back, load that page anew, and try again.")
 
 
 def root_of(base_url: str) -> str:

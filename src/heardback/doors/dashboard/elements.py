@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from heardback.events import milliseconds_of
+from heardback.events import Record, milliseconds_of
 from heardback.formats import native
 from heardback.stores import Stored
 
@@ -59,20 +59,20 @@ def row(stored: Stored) -> Row:
         maker=MAKERS[verdict["class"]],
         reasons=verdict["reasons"],
         about=said.get("about", ""),
-        details=details(said),
+        details=details(record, said),
     )
 
 
-def details(said: dict[str, Any]) -> list[tuple[str, str]]:
+def details(record: Record, said: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Give what else there is to know of an event, by name."""
     known = {
-        "List": said["list"],
+        "List": record.list,
         "Address": said.get("ip", ""),
         "User agent": said.get("user_agent", ""),
         "Campaign": said.get("additional", {}).get("campaign", ""),
-        "Mode": said["mode"],
+        "Mode": said.get("mode", ""),
         "About": said.get("about", ""),
-        "Event": said["event_id"],
+        "Event": str(record.event_id),
     }
     return [(name, text(value)) for name, value in known.items() if value not in ("", None)]
 

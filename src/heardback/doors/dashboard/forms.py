@@ -8,7 +8,7 @@ from email import message_from_bytes
 from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 LARGEST = 16_384
 LARGEST_FILE = 16 * 1024 * 1024
@@ -27,12 +27,15 @@ class Form:
 
 
 async def read(request: Request, largest: int) -> Form | None:
-    """Read a form of at most so many bytes; None where it has more."""
+    """Read a form of at most so many bytes; None where it has more. One that stops half-way is empty."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > largest:
-            return None
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > largest:
+                return None
+    except ClientDisconnect:
+        return Form()
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() == "multipart/form-data":
         return await run_in_threadpool(parts_of, bytes(body), kind)

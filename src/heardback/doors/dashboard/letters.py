@@ -81,7 +81,7 @@ class Letters:
     async def _lately(self, asked: Asked, wanted: Wanted) -> Activity:
         now = self.desk.clock()
         span = chosen(asked.request.query_params.get("span", ""), "30d")
-        counts = await self.store.counts(replace(wanted, by="hour", since=span.since(now)))
+        counts = await self.store.counts(replace(wanted, by=span.by, since=span.since(now)))
         return activity(span, stretches(span, counts.items, now), counts.total)
 
     def _close(

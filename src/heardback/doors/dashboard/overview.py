@@ -29,6 +29,6 @@ class Overview:
         """Show it."""
         now = self.desk.clock()
         span = chosen(asked.request.query_params.get("span", ""), "24h")
-        counts = await self.store.counts(Wanted(by="hour", since=span.since(now)))
+        counts = await self.store.counts(Wanted(by=span.by, since=span.since(now)))
         shown = activity(span, stretches(span, counts.items, now), counts.total)
         return self.desk.shown(asked, "overview", activity=shown, spans=SPANS, behind=counts.behind)

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from heardback.stores.stats import HOUR_MS, Counted
-
-DAY_MS = 24 * HOUR_MS
+from heardback.stores.stats import DAY_MS, HOUR_MS, Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +22,11 @@ class Span:
     bars: int
     ticks: int
     """Every which bar has its name below it."""
+
+    @property
+    def by(self) -> str:
+        """Give what is asked for to fill its bars."""
+        return "day" if self.step_ms == DAY_MS else "hour"
 
     def since(self, now: float) -> int:
         """Give its first millisecond, where now is in Unix seconds: bars begin at full hours, the last is now's."""

@@ -70,9 +70,9 @@ class Ledger:
         found = await self._fetch("children", parent, hours.start, hours.stop, before, limit)
         return [(number, rows.plain(name)) for number, name in found]
 
-    async def most(self, parent: int, hours: range, limit: int) -> list[tuple[int, str]]:
-        """Give those of them in which most is counted in the hours."""
-        found = await self._fetch("most", parent, hours.start, hours.stop, limit)
+    async def most(self, parent: int, hours: range, among: int, limit: int) -> list[tuple[int, str]]:
+        """Give those of so many of the newest series under another in which most is counted in some hours."""
+        found = await self._fetch("most", parent, hours.start, hours.stop, among, limit)
         return [(number, rows.plain(name)) for number, name in found]
 
     async def counts(self, series: Sequence[int], hours: range, span: int) -> list[tuple[int, int, int, int]]:

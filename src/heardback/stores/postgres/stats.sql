@@ -69,13 +69,13 @@ WHERE parent = $1 AND number < $4
 ORDER BY number DESC LIMIT $5;
 
 -- name: most
--- Gives the series under another with the most counted from one hour to before another.
-SELECT number, name FROM series
+-- Gives those of the newest series under another with the most counted from one hour to before another.
+SELECT number, name FROM (SELECT number, name FROM series WHERE parent = $1 ORDER BY number DESC LIMIT $4) AS newest
 CROSS JOIN LATERAL (
     SELECT sum(events) AS events FROM counts WHERE series = number AND hour >= $2::bigint AND hour < $3::bigint
 ) AS counted
-WHERE parent = $1 AND counted.events > 0
-ORDER BY counted.events DESC, number LIMIT $4;
+WHERE counted.events > 0
+ORDER BY counted.events DESC, number LIMIT $5;
 
 -- name: counts
 -- Gives what is counted of series, from one hour to before another, by spans of so many hours; 0 is one span.

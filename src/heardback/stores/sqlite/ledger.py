@@ -71,9 +71,10 @@ class Ledger:
         found = await self._fetch("children", parent, hours.start, hours.stop, before, limit)
         return [(number, name) for number, name in found]
 
-    async def most(self, parent: int, hours: range, limit: int) -> list[tuple[int, str]]:
-        """Give those of them in which most is counted in the hours."""
-        return [(number, name) for number, name in await self._fetch("most", parent, hours.start, hours.stop, limit)]
+    async def most(self, parent: int, hours: range, among: int, limit: int) -> list[tuple[int, str]]:
+        """Give those of so many of the newest series under another in which most is counted in some hours."""
+        found = await self._fetch("most", parent, hours.start, hours.stop, among, limit)
+        return [(number, name) for number, name in found]
 
     async def counts(self, series: Sequence[int], hours: range, span: int) -> list[tuple[int, int, int, int]]:
         """Give series, first hour, kind and how many, by spans of so many hours; 0 is one span."""

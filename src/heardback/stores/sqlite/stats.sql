@@ -71,11 +71,11 @@ WHERE parent = ?1 AND number < ?4
 ORDER BY number DESC LIMIT ?5;
 
 -- name: most
--- Gives the series under another with the most counted from one hour to before another.
+-- Gives those of the newest series under another with the most counted from one hour to before another.
 SELECT number, name
-FROM series INDEXED BY series_by_parent CROSS JOIN counts ON series = number AND hour >= ?2 AND hour < ?3
-WHERE parent = ?1
-GROUP BY number ORDER BY sum(events) DESC, number LIMIT ?4;
+FROM (SELECT number, name FROM series INDEXED BY series_by_parent WHERE parent = ?1 ORDER BY number DESC LIMIT ?4)
+CROSS JOIN counts ON series = number AND hour >= ?2 AND hour < ?3
+GROUP BY number ORDER BY sum(events) DESC, number LIMIT ?5;
 
 -- name: counts
 -- Gives what is counted of the series in a JSON array, from one hour to before another, by spans of so many hours.
