@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 A_COMMIT_S = 10e-3
 """How long a rest is for each commit of the journal since the last one, at most."""
 RESTS = 3
-"""How many times the processor's time for a turn the rest after it is, at most: a backlog gets a quarter of a busy machine."""
+"""How many times as long as the processor took for a turn the rest after it is, at most."""
 
 
 class Turns:
