@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from heardback.dispatcher.report import Refusal
+from heardback.doors.dashboard.destinations import refused
 from heardback.doors.dashboard.forms import Form, parts_of
 from heardback.doors.dashboard.paces import LOOKS_AT_MOST, WINDOW_S, Paces
-from heardback.stores import Cursor
+from heardback.stores import Cursor, DeadLetter
 from heardback.tracker import Tracker
 from tests.program import API_TOKEN, KEY, WAITS_S, Program, wait_until
 from tests.receiver import Answer as Answers
@@ -233,6 +236,12 @@ def test_dead_letters(tmp_path: Path) -> None:
         )
 
     told(tmp_path, answer, story)
+
+
+def test_a_dead_letter_without_its_event() -> None:
+    """Where the event was erased, the refusal is shown alone."""
+    dead = DeadLetter("main", UUID(UNKNOWN), "422", 1.0)
+    assert refused(Refusal(dead, None)) == (dead, None, "")
 
 
 def test_a_page_of_dead_letters(tmp_path: Path) -> None:

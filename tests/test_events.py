@@ -17,7 +17,7 @@ def test_an_id_is_a_uuid_of_version_7(now: float, random: bytes) -> None:
     assert (made.version, made.variant) == (7, "specified in RFC 4122")
     assert milliseconds_of(made) == int(now * 1000)
     drawn = int.from_bytes(random, "big")
-    assert (made.int >> 64 & 0xFFF, made.int & (1 << 62) - 1) == (drawn >> 68 & 0xFFF, drawn & (1 << 62) - 1)
+    assert (made.int >> 64 & 0xFFF, made.int & (1 << 62) - 1) == (drawn >> 64 & 0xFFF, drawn & (1 << 62) - 1)
 
 
 def test_later_ids_sort_later() -> None:

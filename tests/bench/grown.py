@@ -6,6 +6,7 @@ The events lie evenly in 180 days, half of them past retention.
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import tempfile
 import time
@@ -102,6 +103,7 @@ async def fill(url: str, events: int) -> None:
     size = await other.fetchval("SELECT pg_database_size(current_database())")
     print(f"{size / events:.0f} bytes an event on disk, indexes and all")
     await other.close()
+    await asyncio.to_thread(os.sync)  # or the disk is still busy with it while readers wait
 
 
 @asynccontextmanager

@@ -28,30 +28,31 @@ class Command:
 
 
 COMMANDS = {
-    "serve": Command("serve", "run the whole server"),
     "demo": Command("demo", "make the round trip on this machine, in seconds"),
+    "serve": Command("serve", "run the whole server"),
+    "settings": Command("settings", "show the settings in force", "_settings"),
+    "keys": Command("settings", "make a signing key", "_keys"),
+    "doctor": Command("doctor", "check a deployment through its public URL"),
     "rewrite": Command("rewrite", "a letter on stdin, its tracked copy on stdout"),
     "token": Command("token", "make a tracked URL, or say what one says"),
-    "doctor": Command("doctor", "check a deployment through its public URL"),
     "status": Command("status", "say how each destination is doing"),
     "events": Command("events", "list what readers did"),
     "stats": Command("stats", "count what readers did"),
-    "judge": Command("judge", "judge again, by the rules of today, who made the events"),
+    "test": Command("destinations", "post an empty array to a destination", "_test"),
     "pause": Command("destinations", "make no further attempt at a destination", "_pause"),
     "resume": Command("destinations", "go on with a destination at once", "_resume"),
-    "test": Command("destinations", "post an empty array to a destination", "_test"),
     "replay": Command("replay", "deliver again what was delivered, or try dead letters again"),
     "dead-letters": Command("dead_letters", "list what a destination refused for good"),
     "suppressions": Command("suppressions", "list who unsubscribed; add, remove, import"),
     "consents": Command("consents", "say what somebody said of being tracked, or keep it"),
+    "forget": Command("forget", "erase a person"),
     "block": Command("blocks", "send no reader on to a host or a link, or from a letter", "_block"),
     "unblock": Command("blocks", "lift a block", "_unblock"),
     "blocks": Command("blocks", "list what is blocked"),
-    "forget": Command("forget", "erase a person"),
+    "judge": Command("judge", "judge again, by the rules of today, who made the events"),
     "migrate": Command("migrate", "move everything from one store to another"),
-    "settings": Command("settings", "show the settings in force", "_settings"),
-    "keys": Command("settings", "make a signing key", "_keys"),
 }
+"""In the order in which one comes to need them: setting up, sending, looking, delivering, people, moving on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

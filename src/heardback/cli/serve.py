@@ -18,7 +18,9 @@ logger = logging.getLogger("heardback")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Give `heardback serve` its options: it has none, all is in the settings."""
-    parser.description = "Run the whole server: public door, API, dispatcher. It runs with no settings file too."
+    parser.description = (
+        "Run the whole server: public door, API, dashboard, dispatcher. It runs with no settings file too."
+    )
     parser.epilog = "example: heardback serve --config /etc/heardback.toml"
 
 

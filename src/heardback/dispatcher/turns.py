@@ -6,13 +6,14 @@ However many destinations there are, a reader waits behind one turn at most.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 A_COMMIT_S = 10e-3
 """How long a rest is for each commit of the journal since the last one, at most."""
 RESTS = 3
-"""How many times as long as a turn the rest after it is, at most: a backlog gets a quarter of a busy machine."""
+"""How many times as long as the processor took for a turn the rest after it is, at most."""
 
 
 class Turns:
@@ -31,8 +32,7 @@ class Turns:
     async def turn(self) -> AsyncIterator[None]:
         """Wait for one's turn; at its end rest, the longer the more was recorded meanwhile."""
         async with self._lock:
-            clock = asyncio.get_running_loop().time
-            began = clock()
+            began = time.thread_time()
             yield
             commits, self._commits = self._commits, 0
-            await asyncio.sleep(min(commits * A_COMMIT_S, (clock() - began) * RESTS))
+            await asyncio.sleep(min(commits * A_COMMIT_S, (time.thread_time() - began) * RESTS))
