@@ -151,7 +151,8 @@ def test_a_body_that_is_too_large(program: Program, visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["//evil.example", "https://evil.example/", "/\\evil.example", "/..//x", "/a?b", "x"]
+    "elsewhere",
+    ["//evil.example", "https://evil.example/", "/\\evil.example", "/..//x", "/a/../b", "/.a", "/a?b", "x", "/\u212a"],
 )
 def test_nobody_is_led_away(program: Program, elsewhere: str) -> None:
     """After signing in, one comes to a page of the dashboard and nowhere else."""
@@ -165,6 +166,7 @@ def test_one_is_led_back(program: Program) -> None:
     answer = visitor.get("/destinations/main?after=jane@example.org")
     assert answer.header("location") == "/t/dashboard/sign-in?to=%2Fdestinations%2Fmain"
     assert 'name="to" value="/destinations/main"' in visitor.led(answer).body.decode()
+    assert way_back("/destinations/crm.main_2") == "/destinations/crm.main_2"
 
 
 def test_signing_out(visitor: Visitor) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,12 +19,12 @@ from starlette.applications import Starlette
 
 from heardback.dispatcher.selection import HELD_S
 from heardback.doors.guard import Guard
-from heardback.doors.live import MISSED_AT_MOST, STREAMS_AT_MOST, LiveDoor
+from heardback.doors.live import MISSED_AT_MOST, STREAMS_AT_MOST, LiveDoor, frame
 from heardback.events import CLASSES, Event, Record, new_id
 from heardback.formats.native import record
 from heardback.judge import FIRST
 from heardback.live import PAGE, Tail, matches, newest
-from heardback.stores import Filter, Judged
+from heardback.stores import Filter, Judged, Stored
 from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests.deliveries import clicks
@@ -140,9 +141,8 @@ def test_the_end_of_the_server_is_the_end_of_the_stream(tmp_path: Path) -> None:
 
 
 async def body_of(door: LiveDoor, path: str = "/api/events/live", **headers: str) -> tuple[int, str]:
-    """Ask a door in an application of its own, that ends a moment later."""
+    """Ask a door in an application of its own; give status and body once the stream has ended."""
     app = Starlette(routes=door.routes(Guard(API_TOKEN)))
-    asyncio.get_running_loop().call_later(0.2, door.ending.set)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
         answer = await client.get(path, headers=BEARER | headers)
     return answer.status_code, answer.text
@@ -153,9 +153,16 @@ def test_a_silent_stream_beats(tmp_path: Path) -> None:
 
     async def run() -> None:
         store = await SQLiteStore.open(tmp_path / "heardback.db")
-        door = LiveDoor(store, asyncio.Event(), beats_every_s=0)
-        status, text = await body_of(door)
-        assert status == 200 and text.startswith("retry: 2000\n\n:\n\n")
+        ending = asyncio.Event()
+        looks = count(1)
+
+        def clock() -> float:
+            if next(looks) == 3:  # after that for where it begins and that for the first page
+                ending.set()
+            return time.time()
+
+        door = LiveDoor(store, ending, clock, beats_every_s=0)
+        assert await body_of(door) == (200, "retry: 2000\n\n:\n\n:\n\n")
         assert await body_of(LiveDoor(store, asyncio.Event(), lasts_s=0)) == (200, "retry: 2000\n\n")
         assert not door.streams
         door.streams.update(Tail(store, Filter(), 0) for _ in range(STREAMS_AT_MOST))
@@ -187,7 +194,14 @@ def test_who_was_away_for_long_gets_the_newest(tmp_path: Path) -> None:
         store = await SQLiteStore.open(tmp_path / "heardback.db")
         records = clicks(MISSED_AT_MOST + 10)
         await store.append(records)
-        door = LiveDoor(store, asyncio.Event())
+        ending = asyncio.Event()
+
+        def written(stored: Stored) -> bytes:
+            if stored.record.event_id == records[-1].event_id:
+                ending.set()
+            return frame(stored)
+
+        door = LiveDoor(store, ending, written=written)
         status, text = await body_of(door, **{"last-event-id": str(records[0].event_id)})
         ids = [line.removeprefix("id: ") for line in text.splitlines() if line.startswith("id: ")]
         assert status == 200

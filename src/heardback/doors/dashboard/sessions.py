@@ -17,7 +17,7 @@ from heardback.doors.dashboard.desk import NOTE, SESSION, Asked, Desk
 from heardback.doors.dashboard.frame import HEADERS
 from heardback.tokens.sessions import LASTS_S
 
-WAY_BACK = re.compile(r"(/[a-z0-9_-]+){1,3}", re.IGNORECASE)
+WAY_BACK = re.compile(r"(/[a-z0-9_-][a-z0-9._-]*){1,3}", re.IGNORECASE | re.ASCII)
 """A page that somebody may be led back to."""
 
 
