@@ -211,6 +211,28 @@ def test_who_was_away_for_long_gets_the_newest(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_burst_is_told_of_by_its_newest(tmp_path: Path) -> None:
+    """Where a person looks on, to whom no more can be shown at once."""
+
+    async def run() -> None:
+        store = await SQLiteStore.open(tmp_path / "heardback.db")
+        first, *records = clicks(10)
+        await store.append([first, *records])
+        ending = asyncio.Event()
+
+        def written(stored: Stored) -> bytes:
+            ending.set()
+            return frame(stored)
+
+        door = LiveDoor(store, ending, written=written, at_once=2)
+        _, text = await body_of(door, **{"last-event-id": str(first.event_id)})
+        told = [line.removeprefix("id: ") for line in text.splitlines() if line.startswith("id: ")]
+        assert told == [str(each.event_id) for each in records[-2:]]
+        await store.close()
+
+    asyncio.run(run())
+
+
 def test_a_tail_waits_for_verdicts(tmp_path: Path) -> None:
     """What has no verdict yet holds back what is behind it, for as long as destinations wait for it and no longer."""
 

@@ -22,7 +22,7 @@ from heardback.doors.answers import HEADERS, Endpoint, Problem
 from heardback.errors import StoreError
 from heardback.events import Clock, milliseconds_of
 from heardback.formats import native
-from heardback.live import POLL_S, Tail, newest
+from heardback.live import PAGE, POLL_S, Tail, newest
 from heardback.stores import Store, Stored
 
 MISSED_AT_MOST = 1_000
@@ -53,6 +53,8 @@ class LiveDoor:
     """Those that are open."""
     written: Callable[[Stored], bytes] = field(default_factory=lambda: frame)
     """Writes an event as the stream has it."""
+    at_once: int = PAGE
+    """How many events of a page are told of, the newest."""
 
     def routes(self, guarded: Callable[[Endpoint], Endpoint]) -> list[Route]:
         """Give the route, behind the guard."""
@@ -82,7 +84,7 @@ class LiveDoor:
             while not self.ending.is_set() and now() < end:
                 page = await self._page(tail)
                 if page or now() >= beat:
-                    yield b"".join(map(self.written, page)) or BEAT
+                    yield b"".join(map(self.written, page[-self.at_once :])) or BEAT
                     beat = now() + self.beats_every_s
                 if not page:
                     await self._pause()
