@@ -109,7 +109,12 @@ def test_consents_are_asked_and_told(program: Program) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("suppressions", "add", "nobody"), ("consents", "nobody"), ("consents", JANE, "perhaps")],
+    [
+        ("suppressions", "add", "nobody"),
+        ("suppressions", "--list", "news", "import", "in.csv"),
+        ("consents", "nobody"),
+        ("consents", JANE, "perhaps"),
+    ],
     ids=" ".join,
 )
 def test_wrong_use(tmp_path: Path, arguments: tuple[str, ...]) -> None:

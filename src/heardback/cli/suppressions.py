@@ -99,6 +99,8 @@ def removing(args: argparse.Namespace) -> Work:
 
 def importing(args: argparse.Namespace) -> Work:
     """Add those of a file, all or, where anything in it is wrong, none."""
+    if args.list is not None:
+        raise SettingsError(("--list is not for import: which list somebody left stands in the column `list`",))
     try:
         wanted = suppressions.read(args.file.read_bytes(), time.time())
     except ValueError as error:
