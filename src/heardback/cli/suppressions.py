@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from heardback import files, server, suppressions
+from heardback import engines, files, suppressions
 from heardback.cli import tables
 from heardback.consents import Consents
 from heardback.errors import HeardbackError, SettingsError, StoreError
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def worked(settings: Settings, work: Work) -> None:
     """Do it in the store."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         await work(store, Consents(store, settings.privacy.hash_key))
 
 

@@ -40,6 +40,7 @@ from heardback.doors.preferences import PreferencesDoor
 from heardback.doors.rest import protocol_of, trusted
 from heardback.doors.site import SiteDoor
 from heardback.doors.tracking import HALON, TrackingDoor
+from heardback.engines import opened
 from heardback.errors import SettingsError
 from heardback.events import new_id
 from heardback.journal import Journal
@@ -47,7 +48,6 @@ from heardback.judge import READERS as JUDGES
 from heardback.judge import Judge
 from heardback.keys import Key
 from heardback.retention import Retention
-from heardback.server.engines import opened as opened
 from heardback.server.http import Door, configured
 from heardback.settings import Settings, host_and_port
 from heardback.signals import Observer
