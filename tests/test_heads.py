@@ -51,6 +51,11 @@ def test_no_other_text_is_plain(text: bytes) -> None:
     assert plain(b"GET /o/%b HTTP/1.1\r\n%b" % (text, HEAD)) is None
 
 
+def test_an_address_behind_a_head_is_none() -> None:
+    """What comes with a request, and is no header of it, says nothing of its reader."""
+    assert plain(LINE + HEAD + b"X-Forwarded-For: 192.0.2.1\r\n") is None
+
+
 @pytest.mark.parametrize("name", [b"X-Forwarded-For", b"x-forwarded-for"])
 def test_the_address_is_no_part_of_a_head(name: bytes) -> None:
     """Behind a proxy every request has another: what is remembered is the rest, whoever asks."""

@@ -13,6 +13,7 @@ AT_MOST, LONGEST = 1_024, 2_048
 """Heads that are remembered, and bytes of each."""
 
 END_OF_LINE = b" HTTP/1.1\r\n"
+END = b"\r\n\r\n"
 FORWARDED = (b"X-Forwarded-For: ", b"x-forwarded-for: ")
 OF_TOKENS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 OF_ADDRESSES = b"0123456789."
@@ -49,7 +50,8 @@ def plain(data: bytes) -> Plain | None:
         if (at := head.find(name)) == 0 or (at > 0 and head[at - 2 : at] == b"\r\n"):
             end = head.find(b"\r\n", at)
             address = head[at + len(name) : end]
-            if address.translate(None, OF_ADDRESSES):
+            # With something behind the head, the line may stand there, and be no header at all.
+            if address.translate(None, OF_ADDRESSES) or not head.endswith(END):
                 return None
             return Plain(place, text, address.decode("ascii"), head[:at] + head[end + 2 :])
     return Plain(place, text, None, head)
@@ -68,7 +70,7 @@ class Heads:
 
     def add(self, head: bytes, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
         """Remember what was read of a head, all of a request but its line: less the address that was forwarded."""
-        if len(head) > LONGEST or not head.endswith(b"\r\n\r\n"):
+        if len(head) > LONGEST or not head.endswith(END):
             return
         if FOLDED.search(head) or b"x-forwarded-for" in head.lower():
             return
