@@ -46,6 +46,16 @@ class PeopleContract:
         found = await store.suppressed(JANE, "")
         assert found and found.since == (NOON + 10) * 1000
 
+    async def test_let_back_in_and_out_again(self, store: Store, open_store: OpenStore) -> None:
+        """Whoever comes and goes among the suppressions, nobody else goes with them."""
+        for _ in range(2):
+            await store.suppress(Suppression("joe@x.example", "", 1))
+            assert await store.release("joe@x.example", "")
+            await store.suppress(Suppression(JANE, "", 1))
+        await store.suppress(Suppression("joe@x.example", "", 1))
+        for node in (store, await open_store()):
+            assert [each.recipient for each in await node.suppressions()] == [JANE, "joe@x.example"]
+
     async def test_restore(self, store: Store, open_store: OpenStore) -> None:
         """What another store had is appended as it was: each press, with verdicts, each id once; nobody is suppressed."""
         pressed = [unsubscribe(NOON + second) for second in range(3)]

@@ -341,6 +341,19 @@ class StatsContract:
         await store.forget(JANE, "0" * 32, MIDNIGHT)
         assert (await store.counts(Wanted())).total.count("open") == Count(1, 0)
 
+    @pytest.mark.parametrize("steps", range(4))
+    async def test_back_while_what_is_old_goes(self, store: Store, steps: int) -> None:
+        """A link that is clicked while its letter's old counts are being deleted is counted under the letter."""
+        for at in (MIDNIGHT, MIDNIGHT + 9 * DAY_MS / 1000):
+            await store.append([made("click", at, JANE, LETTERS[0], url=URLS[0], link=0)])
+            await counted(store)
+            for _ in range(steps):
+                await store.expire_counts(MIDNIGHT * 1000 + 2 * DAY_MS, 1)
+        while await store.expire_counts(MIDNIGHT * 1000 + 2 * DAY_MS, 1):
+            pass
+        [link] = (await store.counts(Wanted("link", message_id=LETTERS[0]))).items
+        assert link.count("click").raw >= 1
+
     async def test_forgotten_names(self, store: Store) -> None:
         """What only somebody forgotten has to do with is named no more: their letter, their link, their value."""
         for recipient, value in ((JANE, "jane-7"), ("joe@x.example", "joe-8")):

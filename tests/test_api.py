@@ -162,6 +162,7 @@ def test_events_are_listed(program: Program) -> None:
         "type=lead",
         "limit=0",
         "limit=1001",
+        "limit=0000000019999",
         "limit=x",
         "limit=%D9%A1",
         "since=soon",

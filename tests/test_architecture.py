@@ -19,7 +19,7 @@ FLOORS = (
     ),
     ("files", "letter", "webhook", "stores.sqlite", "stores.postgres"),
     ("stores.jetstream",),
-    ("following",),
+    ("following", "engines"),
     (
         "tracker",
         "journal",
@@ -41,7 +41,7 @@ FLOORS = (
 )
 """The rooms of each floor, from the ground up. A room is a module or a package."""
 
-LAZY = {"cli", "server", "heardback", "tokens", "letter"}
+LAZY = {"cli", "engines", "server", "heardback", "tokens", "letter"}
 """The rooms that may import inside a function: what only some calls need."""
 
 THIRD_PARTY = {

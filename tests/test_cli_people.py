@@ -91,6 +91,13 @@ def test_a_file_that_is_wrong(program: Program, file: bytes, why: bytes) -> None
     assert len(program.api("GET", "/api/suppressions").json()["items"]) == 1
 
 
+def test_who_stands_twice_in_a_file_is_one(program: Program) -> None:
+    """Whoever is there already, from this file or before, is not added."""
+    (program.folder / "in.csv").write_text("recipient\ntwice@x\nTWICE@x\n")
+    assert heardback(program.folder, "suppressions", "import", "in.csv") == "1 were added, 1 were there\n"
+    assert heardback(program.folder, "suppressions", "remove", "twice@x")
+
+
 def test_consents_are_asked_and_told(program: Program) -> None:
     """Unknown at first; what is told is kept with how and when, and the server's API says the same."""
     assert heardback(program.folder, "consents", JANE) == "unknown\n"
@@ -102,7 +109,12 @@ def test_consents_are_asked_and_told(program: Program) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("suppressions", "add", "nobody"), ("consents", "nobody"), ("consents", JANE, "perhaps")],
+    [
+        ("suppressions", "add", "nobody"),
+        ("suppressions", "--list", "news", "import", "in.csv"),
+        ("consents", "nobody"),
+        ("consents", JANE, "perhaps"),
+    ],
     ids=" ".join,
 )
 def test_wrong_use(tmp_path: Path, arguments: tuple[str, ...]) -> None:

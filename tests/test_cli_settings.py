@@ -83,6 +83,9 @@ def test_each_setting_has_a_line_with_its_origin(
         ("postgresql://a:5432/d", "postgresql://a:5432/d"),
         ("postgresql://u:pass@a:5432,b/d?sslmode=require", "postgresql://u:***@a:5432,b/d?sslmode=require"),
         ("postgresql://a/d?user=u&password=pass&x=y", "postgresql://a/d?user=u&password=***&x=y"),
+        ("postgresql://u:a&pass@a/d?sslpassword=p@ss", "postgresql://u:***@a/d?sslpassword=***"),
+        ("nats://u:p@pass@a:4222,b/name", "nats://u:***@a:4222,b/name"),
+        ("tls://pass@a:4222", "tls://***@a:4222"),
     ],
 )
 def test_the_password_of_a_database_is_starred(

@@ -117,6 +117,41 @@ def test_what_was_read_earlier_does_not_undo_what_was_said(tmp_path: Path) -> No
     on_store(tmp_path, story)
 
 
+@dataclass
+class Late:
+    """A store whose answers to what is said take so long that something else happens before they come."""
+
+    store: SQLiteStore
+    meanwhile: Callable[[], Awaitable[object]]
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the store otherwise."""
+        return getattr(self.store, name)
+
+    async def consent(self, said: Person) -> Person:
+        """Keep it, and answer later."""
+        kept = await self.store.consent(said)
+        await self.meanwhile()
+        return kept
+
+
+def test_what_was_said_does_not_undo_what_was_read_since(tmp_path: Path) -> None:
+    """Where another node was told something newer, and that is known here, one's own late answer changes nothing."""
+
+    async def story(store: SQLiteStore) -> None:
+        async def meanwhile() -> None:
+            await Consents(store, KEY_OF_HASHES).set(JANE, "denied", "")
+            await knows.changes.catch_up()
+
+        knows = Consents(cast("Store", Late(store, meanwhile)), KEY_OF_HASHES)
+        await knows.set(JANE, "granted", "")
+        assert knows.forbids(JANE, NOON)
+        await knows.changes.catch_up()
+        assert knows.forbids(JANE, NOON)
+
+    on_store(tmp_path, story)
+
+
 def test_other_nodes_are_heard(tmp_path: Path) -> None:
     """What is said on one node another knows a moment later, and goes on knowing after trouble."""
 

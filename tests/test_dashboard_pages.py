@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
+from heardback.blocks import Blocks
+from heardback.consents import Consents
 from heardback.dispatcher.report import Refusal
+from heardback.doors.dashboard import DashboardDoor
+from heardback.doors.dashboard.desk import SESSION
 from heardback.doors.dashboard.destinations import refused
 from heardback.doors.dashboard.forms import Form, parts_of
 from heardback.doors.dashboard.paces import LOOKS_AT_MOST, WINDOW_S, Paces
+from heardback.doors.live import LiveDoor
+from heardback.settings import Settings
 from heardback.stores import Cursor, DeadLetter
+from heardback.tokens.sessions import Sessions
 from heardback.tracker import Tracker
+from tests.deliveries import opened as stored
 from tests.program import API_TOKEN, KEY, WAITS_S, Program, wait_until
 from tests.receiver import Answer as Answers
 from tests.receiver import Got, Receiver
@@ -278,6 +289,7 @@ def test_replayed(tmp_path: Path) -> None:
         wait_until(lambda: "Delivered 5 " in text(visitor.get("/destinations/main")), "one again")
         for fields in ({}, {"since": "2026-01-31", "from": newest}, {"since": "x"}, {"from": "x"}):
             assert visitor.send(here, **fields).status == 400
+        assert "The id of an event is a UUID" in text(visitor.send(here, **{"from": "x"}))
         assert visitor.send(here, **{"from": UNKNOWN}).status == 404
 
     told(tmp_path, lambda _: 200, story)
@@ -345,6 +357,8 @@ def test_a_person_of_many_events(visitor: Visitor) -> None:
     [before] = re.findall(r'name="before" value="(\d+)"', page)
     earlier = visitor.send("/people", address="many@example.org", before=before).body.decode()
     assert re.findall(r"letter\?id=%3C(\d+)%40many", earlier) == ["0"]
+    for nonsense in ("²", "9" * 5_000, "-1", "x"):
+        assert visitor.send("/people", address="many@example.org", before=nonsense).status == 200
 
 
 def test_a_person_is_forgotten(visitor: Visitor) -> None:
@@ -564,3 +578,20 @@ def test_without_the_store(tmp_path: Path) -> None:
             answer = visitor.send("/suppressions/add", address="a@example.org")
             assert (answer.status, "The store does not answer" in text(answer)) == (503, True)
         assert program.api("GET", "/api/suppressions/a@example.org").status == 404
+
+
+def test_the_stream_without_the_store(tmp_path: Path) -> None:
+    """503, as a problem."""
+
+    async def run() -> httpx.Response:
+        settings = Settings(api_token=API_TOKEN)
+        async with stored(tmp_path) as store:
+            live = LiveDoor(store, asyncio.Event())
+            door = DashboardDoor.of(settings, store, Consents(store, "k"), Blocks(store), live)
+        cookie = {"Cookie": f"{SESSION}={Sessions(API_TOKEN).begin(time.time())}"}
+        transport = httpx.ASGITransport(Starlette(routes=door.routes()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+            return await client.get("/dashboard/live/events", headers=cookie)
+
+    answer = asyncio.run(run())
+    assert (answer.status_code, answer.json()["title"]) == (503, "The store does not answer")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from heardback.doctor import Finding, Probe, letters, reader, services
+from heardback.doctor import Finding, Probe, connection, letters, reader, services
 from heardback.doctor.findings import ok, wrong
 from heardback.doctor.probe import Answer as Got
 from heardback.doctor.probe import Seen
@@ -32,6 +32,14 @@ LETTER = (
     b"MIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
     b'<p>The  autumn <a href="https://shop.example.com/coats">coats</a> \t are in.</p>\r\n \r\n\r\n'
 )
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+def test_a_name_that_is_none(host: str) -> None:
+    """It is a finding like any other that leads nowhere."""
+    probe = Probe.of(SETTINGS, resolve=host)
+    assert connection.connection(probe).says == "t.example.com cannot be reached: this is no name of a host"
+    assert probe.ask("GET", probe.link()).trouble == "this is no name of a host"
 
 
 class TestAddress:

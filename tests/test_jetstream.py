@@ -6,8 +6,9 @@ import asyncio
 import json
 import random
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -22,7 +23,9 @@ from heardback.errors import StoreError
 from heardback.events import new_id
 from heardback.stores import Batch, DeadLetter, Judged, Person, Store, Suppression
 from heardback.stores.jetstream import JetStreamStore
+from heardback.stores.jetstream.projection import Projection
 from heardback.stores.jetstream.stream import Stream
+from heardback.stores.sqlite.file import in_use
 from heardback.tracker import Tracker
 from tests.contract import (
     HOUR,
@@ -163,6 +166,21 @@ class TestProjection:
         again = await JetStreamStore.open(url, tmp_path / "node-0.db", HASH_KEY)
         assert await everything(again) == [kept]
         await again.close()
+
+    async def test_begun_anew_while_it_is_in_use(self, tmp_path: Path) -> None:
+        """Who has to wait for a file that is being opened lets everybody else go on, also the one who opens it."""
+        first, second = [await Projection.open(tmp_path / "node.db", stream) for stream in ("one", "another")]
+        await first.apply([], 7)
+        opening = ExitStack()
+        opening.enter_context(in_use(tmp_path / "node.db"))
+        ends = threading.Timer(0.5, opening.close)
+        ends.start()
+        begun = asyncio.create_task(second.applied(60))
+        await asyncio.sleep(0.1)
+        assert not begun.done() and ends.is_alive()
+        assert await begun == 0
+        await first.close()
+        await second.close()
 
     async def test_what_is_gone_stays_gone(self, store: Store, open_store: OpenStore) -> None:
         """Who begins anew does not find what was deleted, and the verdicts on it leave the stream too."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -15,9 +16,9 @@ import pytest
 from heardback.events import Event, EventType, Record, new_id
 from heardback.formats import native
 from heardback.formats.native import class_of, latest, record, whole
-from heardback.judge import FIRST, LATE_S, POLL_S, SECOND, Judge, again
+from heardback.judge import FIRST, LATE_S, LONGEST_REST_S, POLL_S, SECOND, Judge, again
 from heardback.signals import Observer
-from heardback.stores import Filter, Stored
+from heardback.stores import Filter, Judged, Store, Stored
 from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests.deliveries import destination, opened, running, until
@@ -199,6 +200,42 @@ async def test_runs_whatever_fails(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert caplog.text.count("no event is judged") == 1
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass
+class Slow:
+    """A store that takes its time to keep verdicts, and says when it was asked to."""
+
+    store: SQLiteStore
+    asked: list[float] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the store otherwise."""
+        return getattr(self.store, name)
+
+    async def keep(self, judged: Sequence[Judged]) -> None:
+        """Keep them after a while."""
+        self.asked.append(time.monotonic())
+        await asyncio.sleep(0.5)
+        await self.store.keep(judged)
+
+
+@pytest.mark.anyio
+async def test_rests_though_readers_come(tmp_path: Path) -> None:
+    """After long work the judge rests, however many readers come meanwhile, though not for long enough to be late."""
+    async with opened(tmp_path) as store:
+        slow = Slow(store)
+        working = Judge(cast("Store", slow), Observer(), 2.0, "a", clock=lambda: NOW + 3)
+        await begun(store, hit(NOW))
+        assert await working.turn() == LONGEST_REST_S
+        running = asyncio.create_task(working.run())
+        while len(slow.asked) < 3:
+            await store.append([hit(NOW)])
+            working.wake()
+            await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert slow.asked[2] - slow.asked[1] >= LONGEST_REST_S
 
 
 @pytest.mark.anyio

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heardback.events import Event, Modes, new_id
-from heardback.privacy import lowered, pseudonym, shown_address, truncated
+from heardback.privacy import lowered, pseudonym, shown_address, truncated, unmapped
 
 EVENT = Event(
     "click", new_id(0), 0, "jane@example.org", "<1@x>", "192.0.2.77", "Mozilla", "http://x/", {"a": 1}, "weekly", 2
@@ -45,6 +45,21 @@ def test_a_pseudonym_hangs_on_its_key() -> None:
     assert pseudonym(" Jane@Example.org", "key") == pseudonym("jane@example.org", "key")
     assert pseudonym("jane@example.org", "other") != pseudonym("jane@example.org", "key")
     assert "jane" not in pseudonym("jane@example.org", "key")
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("::ffff:192.0.2.77", "192.0.2.77"),
+        ("::FFFF:192.0.2.77", "192.0.2.77"),
+        ("::ffff:0:c000:24d", "::ffff:0:c000:24d"),
+        ("192.0.2.77", "192.0.2.77"),
+        ("", ""),
+    ],
+)
+def test_an_address_of_ipv4_is_one(address: str, own: str) -> None:
+    """Also where it is mapped into IPv6; any other stays."""
+    assert unmapped(address) == shown_address(address, "full") == own
 
 
 @pytest.mark.parametrize(

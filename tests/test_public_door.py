@@ -340,6 +340,18 @@ def test_a_proxy_is_believed_if_it_is_trusted(program: Program) -> None:
     assert event["ip"] == "198.51.100.7"
 
 
+@pytest.mark.parametrize("fast_path", ["true", "false"])
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="needs IPv6")
+def test_who_comes_by_ipv4_has_such_an_address(tmp_path: Path, fast_path: str) -> None:
+    """At a socket of both too: the proxy is believed whose address the settings name, and events have no other."""
+    with Program(tmp_path, f'host = "::"\nfast_path = {fast_path}') as both:
+        tracker = Tracker(both.base_url, [KEY])
+        both.ask("GET", tracker.open_url("a@x", message_id="<peer@x>"))
+        both.ask("GET", tracker.open_url("a@x", message_id="<proxy@x>"), headers={"X-Forwarded-For": "198.51.100.7"})
+        addresses = {event["message_id"]: event["ip"] for event in both.events()}
+    assert addresses == {"<peer@x>": "127.0.0.1", "<proxy@x>": "198.51.100.7"}
+
+
 def test_the_trackers_urls_are_the_doors(program: Program) -> None:
     """What the library makes, the server reads."""
     tracker = Tracker(program.base_url, [KEY])

@@ -54,9 +54,10 @@ class Changes(Generic[N]):
         """Whether all there was has been read once."""
 
     def made(self, kept: N) -> None:
-        """Learn at once what was said here."""
-        self._made[self._name(kept)] = kept.change
-        self._learn([kept])
+        """Learn at once what was said here, unless what was read since is newer."""
+        if kept.change > self._change:
+            self._made[self._name(kept)] = kept.change
+            self._learn([kept])
 
     async def look(self) -> None:
         """Learn what changed, if the store can say; it is said once that it cannot."""

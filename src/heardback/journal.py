@@ -62,6 +62,8 @@ class _Group:
     began: float = 0.0
     """When the first of them came."""
     timer: asyncio.TimerHandle | None = None
+    whole: bool = True
+    """Whether none of the records was given up: who waited for one must not be told that it is durable."""
 
     def await_until(self, due: float, overdue: Callable[[_Group], None]) -> None:
         """See to it that `overdue` is called then."""
@@ -182,7 +184,7 @@ class Journal:
             await self._persist(group)
             self._measured(len(self._chunk), asyncio.get_running_loop().time() - group.began)
             self._chunk = []
-        self._answer(group, "durable")
+        self._answer(group, "durable" if group.whole else "kept")
         self._tell()
 
     async def _persist(self, group: _Group) -> None:
@@ -218,6 +220,7 @@ class Journal:
         """Find the record that the store cannot hold, so that it alone is given up."""
         if len(chunk) == 1:
             self.counts.lost += 1
+            self._shut.whole = False
             logger.error("event %s was given up: %s", chunk[0].event_id, type(error).__name__)
             return None
         for record in chunk:

@@ -32,6 +32,8 @@ LATE_S = 25.0
 """Destinations wait 30 s for a verdict. What is older when it is first looked at may have left without one."""
 RESTS, BEHIND_S = 12, 10.0
 """It rests so many times as long as it worked, for readers come first; only as long once it is so far behind."""
+LONGEST_REST_S = 2.0
+"""A store that was slow for once must not make everything behind it late."""
 LATE = Verdict("unknown", ("late",))
 AHEAD_S = 60.0
 """An event from further in the future than this was made by a clock that is wrong: it is not waited for."""
@@ -98,7 +100,8 @@ class Judge:
         judged, behind_s = await self._first_look(leased, now)
         again = await self._second_look(judged.position, now)
         if judged.position > first.position or again:
-            return (time.monotonic() - began) * (1 if behind_s > BEHIND_S else RESTS)
+            worked = time.monotonic() - began
+            return min(worked * (1 if behind_s > BEHIND_S else RESTS), LONGEST_REST_S)
         return RIPENING_S if await self._store.read(judged.position, 1) else POLL_S
 
     async def _first_look(self, cursor: Cursor, now: float) -> tuple[Cursor, float]:
@@ -135,8 +138,9 @@ class Judge:
         return await self._store.save(replace(cursor, position=ripe[-1].position)) is not None
 
     async def _rest(self, seconds: float) -> None:
+        """Wait so long; where there was nothing to do, until something is recorded, but a rest after work is a rest."""
         self._news.clear()
-        if seconds < POLL_S:
+        if seconds != POLL_S:
             await asyncio.sleep(seconds)
             return
         with suppress(TimeoutError):

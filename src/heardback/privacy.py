@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from heardback.events import Event
+
+MAPPED = "::ffff:"
+"""What begins an address of IPv4 in IPv6 (RFC 4291, section 2.5.5.2), as systems write it."""
 
 
 def pseudonym(address: str, key: str) -> str:
@@ -20,18 +23,21 @@ def pseudonym(address: str, key: str) -> str:
 def shown_address(ip: str, policy: str) -> str:
     """Give an address as `[privacy] ip` has it: whole (`full`), its network (`truncated`) or nothing (`none`)."""
     if policy == "full" or not ip:
-        return ip
+        return unmapped(ip)
     return truncated(ip) if policy == "truncated" else ""
+
+
+def unmapped(ip: str) -> str:
+    """Give an address of IPv4 as such, where it is mapped into IPv6: at `::` whoever comes is `::ffff:192.0.2.7`."""
+    return ip[len(MAPPED) :] if "." in ip and ip.lower().startswith(MAPPED) else ip
 
 
 def truncated(ip: str) -> str:
     """Give the network of an address: /24 of IPv4 (also mapped into IPv6), /48 of IPv6, nothing of what is none."""
     try:
-        address = ip_address(ip.partition("%")[0])
+        address = ip_address(unmapped(ip).partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
     prefix = 24 if address.version == 4 else 48
     return str(ip_network(f"{address}/{prefix}", strict=False).network_address)
 

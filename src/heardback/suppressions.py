@@ -60,7 +60,9 @@ def is_hash(text: str) -> bool:
 
 async def take_in(people: People, consents: Consents, wanted: Iterable[Suppression]) -> int:
     """Put recipients among them, who are there keep their first dates; say how many are new. Raises StoreError."""
-    new = [each for each in wanted if await consents.suppressed(each.recipient, each.list) is None]
-    for each in new:
-        await people.suppress(each)
-    return len(new)
+    new = 0
+    for each in wanted:
+        if await consents.suppressed(each.recipient, each.list) is None:
+            await people.suppress(each)
+            new += 1
+    return new

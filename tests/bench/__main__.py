@@ -9,10 +9,40 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.bench import chaos, delivery, door, grown, growth, judging, letters, relay, starts, stats, stores, traffic
+from tests.bench import (
+    chaos,
+    delivery,
+    door,
+    grown,
+    growth,
+    judging,
+    letters,
+    page,
+    relay,
+    starts,
+    stats,
+    stores,
+    traffic,
+)
 
 SIZES = (0, 1_000_000, 10_000_000)
 """Of the stores that growth makes."""
+
+
+def everything(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure what the README's "How fast" tells, in rounds that are short enough to be done in ten minutes."""
+    figures = {
+        "door": door.measure(door.QUICK if args.quick else door.SHORT),
+        "letters": letters.measure(),
+        "delivery": delivery.measure(args.events or 200_000),
+        "relay": relay.measure(),
+        "starts": starts.measure(),
+        "growth": growth.measure([0, args.events] if args.events else SIZES[:2]),
+    }
+    if args.readme:
+        page.written(figures)
+    return figures
+
 
 MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "door": lambda args: door.measure(door.QUICK if args.quick else door.Plan()),
@@ -27,6 +57,7 @@ MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "stats": lambda args: stats.measure(args.events or 5_000_000),
     "stores": lambda _: stores.measure(),
     "traffic": lambda _: traffic.measure(),
+    "all": everything,
 }
 
 
@@ -40,6 +71,7 @@ def main() -> int:
         "--events", type=int, help="how many (default: delivery 200000, growth 0, 1000000 and 10000000, grown 10000000)"
     )
     parser.add_argument("--quick", action="store_true", help="door: one short round, to see that everything runs")
+    parser.add_argument("--readme", action="store_true", help='all: write the README\'s "How fast"')
     args = parser.parse_args()
     figures = MEASUREMENTS[args.name](args)
     if args.json:

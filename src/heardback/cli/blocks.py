@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from heardback import files, server
+from heardback import engines, files
 from heardback.blocks import LONGEST_WHY, Blocks, value_of
 from heardback.doors.blocks import shown
 from heardback.errors import SettingsError
@@ -74,7 +74,7 @@ def on_store(args: argparse.Namespace, work: Callable[[Blocks], Awaitable[T]]) -
     settings = files.load(args.config, os.environ).settings
 
     async def go() -> T:
-        async with server.opened(settings, make=False) as store:
+        async with engines.opened(settings, make=False) as store:
             return await work(Blocks(store))
 
     return asyncio.run(go())

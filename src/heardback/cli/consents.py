@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 
-from heardback import files, server
+from heardback import engines, files
 from heardback.consents import Consents
 from heardback.dispatcher.report import iso
 from heardback.errors import SettingsError
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def said(settings: Settings, args: argparse.Namespace) -> Person:
     """Ask the store, or tell it; a server that runs beside knows it within a second."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         consents = Consents(store, settings.privacy.hash_key)
         if args.consent:
             return await consents.set(args.recipient, args.consent, args.how)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 
-from heardback import files, server
+from heardback import engines, files
 from heardback.cli import events
 from heardback.cli.destinations import argument, chosen
 from heardback.dispatcher.report import Refusal, iso, refusals
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def show(settings: Settings, destination: Destination, args: argparse.Namespace) -> None:
     """Print page by page."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         total = (await store.dead_letter_counts()).get(destination.name, 0)
         count = 0
         async for page in pages(store, destination):

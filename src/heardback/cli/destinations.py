@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
-from heardback import dispatcher, files, server
+from heardback import dispatcher, engines, files
 from heardback.cli import status
 from heardback.dispatcher import operations
 from heardback.errors import SettingsError
@@ -80,7 +80,7 @@ def done(args: argparse.Namespace, work: Work) -> int:
 
 async def worked(settings: Settings, destination: Destination, work: Work) -> str:
     """Do it in the store; give the line of `heardback status`."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         await work(store, destination)
         [element] = await dispatcher.overview(store, [destination])
         kept_from = status.oldest_kept(settings.privacy.retention_days, time.time())

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from heardback import files, server
+from heardback import engines, files
 from heardback.cli import tables
 from heardback.cli.options import moment
 from heardback.errors import StoreError
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def listed(settings: Settings, wanted: Filter, show: Print) -> None:
     """Print what there is, page by page."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         async for page in pages(store, wanted):
             show(page)
 
@@ -100,7 +100,7 @@ async def pages(store: Store, wanted: Filter) -> AsyncIterator[list[Stored]]:
 
 async def followed(settings: Settings, wanted: Filter, show: Print) -> None:
     """Print the last events, and then those that come, until nobody reads them any more."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         end = await newest(store, time.time())
         last = [each async for page in pages(store, replace(wanted, before=end + 1)) for each in page]
         show(last[::-1])

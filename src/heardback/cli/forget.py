@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 
-from heardback import consents, files, server
+from heardback import consents, engines, files
 from heardback.settings import Settings
 from heardback.stores import Forgotten
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def forget(settings: Settings, recipient: str) -> Forgotten:
     """Erase them from the store."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         return await consents.forget(store, recipient, settings.privacy.hash_key)
 
 

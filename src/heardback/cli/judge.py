@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 
-from heardback import files, judge, server
+from heardback import engines, files, judge, server
 from heardback.cli.options import moment
 from heardback.settings import Settings
 
@@ -29,5 +29,5 @@ def run(args: argparse.Namespace) -> int:
 
 async def work(settings: Settings, since: int) -> tuple[int, int]:
     """Ask the store for the events and write what changed."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         return await judge.again(store, server.observer_of(settings), since, time.time())

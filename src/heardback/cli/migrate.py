@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from heardback import files, logs, server
+from heardback import engines, files, logs
 from heardback.errors import SettingsError
 from heardback.migration import Count, Tell, migrate
 from heardback.settings import Settings, checks
@@ -65,7 +65,7 @@ async def moved(settings: Settings, target: str, tell: Tell) -> list[Count]:
         wanted = replace(settings, database=target)
         if settings.database.startswith(CLUSTERS):  # each cluster is read into a file of its own
             wanted = replace(wanted, nats=replace(settings.nats, projection=f"{folder}/target.db"))
-        async with server.opened(settings, make=False) as old, server.opened(wanted) as new:
+        async with engines.opened(settings, make=False) as old, engines.opened(wanted) as new:
             return await migrate(old, new, tell)
 
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from heardback import files, server, stats
+from heardback import engines, files, stats
 from heardback.cli import tables
 from heardback.cli.options import moment
 from heardback.events import CLASSES
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def ask(settings: Settings, asked: Asked) -> Counts:
     """Ask the store."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         return await store.counts(replace(asked.wanted, by=stats.by_of(asked)))
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from heardback import dispatcher, files, server
+from heardback import dispatcher, engines, files
 from heardback.cli import tables
 from heardback.dispatcher.report import iso
 from heardback.retention import DAY_S
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def ask(settings: Settings) -> list[dict[str, Any]]:
     """Ask the store."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         return await dispatcher.overview(store, settings.destinations)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from heardback import files, server, suppressions
+from heardback import engines, files, suppressions
 from heardback.cli import tables
 from heardback.consents import Consents
 from heardback.errors import HeardbackError, SettingsError, StoreError
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def worked(settings: Settings, work: Work) -> None:
     """Do it in the store."""
-    async with server.opened(settings, make=False) as store:
+    async with engines.opened(settings, make=False) as store:
         await work(store, Consents(store, settings.privacy.hash_key))
 
 
@@ -99,6 +99,8 @@ def removing(args: argparse.Namespace) -> Work:
 
 def importing(args: argparse.Namespace) -> Work:
     """Add those of a file, all or, where anything in it is wrong, none."""
+    if args.list is not None:
+        raise SettingsError(("--list is not for import: which list somebody left stands in the column `list`",))
     try:
         wanted = suppressions.read(args.file.read_bytes(), time.time())
     except ValueError as error:

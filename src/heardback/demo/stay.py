@@ -18,7 +18,7 @@ from random import Random
 from socket import socket
 from typing import Any
 
-from heardback import server
+from heardback import engines, server
 from heardback.consents import Consents
 from heardback.demo import ask, new_secret, say, settings_for
 from heardback.demo.day import MAILINGS, PEOPLE, STRANGERS, Act, copy_of, day, read, summary
@@ -100,7 +100,7 @@ async def stay(settings: Settings, bound: socket, shop: Receiver) -> None:
 async def passed(settings: Settings, acts: Sequence[Act]) -> None:
     """Record what happened, each act at its own time, and judge it."""
     clock = Hands()
-    async with server.opened(settings) as store:
+    async with engines.opened(settings) as store:
         consents = Consents(store, settings.privacy.hash_key)
         await consents.changes.look()
         journal = Journal(store, len(acts))

@@ -6,6 +6,7 @@ changes nothing. What is made of the answers is in the modules beside this one.
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import ssl
@@ -142,7 +143,10 @@ class Probe:
         """Connect, with TLS where the URL is https. Raises OSError."""
         port = self.parts.port or PORTS[self.parts.scheme]
         source = (self.source, 0) if self.source else None
-        line = socket.create_connection((self.resolve or self.host, port), self.timeout_s, source)
+        try:
+            line = socket.create_connection((self.resolve or self.host, port), self.timeout_s, source)
+        except UnicodeError:  # of the name's labels, one is empty or too long
+            raise OSError(errno.EINVAL, "this is no name of a host") from None
         if self.parts.scheme == "http":
             return line
         try:

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
-from heardback import server
+from heardback import engines
 from heardback.dispatcher import operations
 from heardback.dispatcher.operations import Trial
 from heardback.doctor.causes import STORE
@@ -53,7 +53,7 @@ def database(settings: Settings) -> Finding:
 
 async def read(settings: Settings) -> None:
     """Read something in the store."""
-    async with server.opened(settings, make=False) as opened:
+    async with engines.opened(settings, make=False) as opened:
         await opened.end()
 
 

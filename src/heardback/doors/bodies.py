@@ -213,9 +213,10 @@ def text_of(moment: float | str) -> str:
 
 def limit_of(text: str) -> int:
     """Read how many items a page may have."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= NEWEST_AT_MOST):
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 0 < limit <= NEWEST_AT_MOST:
         raise Problem(400, "Bad request", f"limit is a number from 1 to {NEWEST_AT_MOST}")
-    return int(text)
+    return limit
 
 
 def next_page(found: Sequence[Stored], wanted: Filter) -> str | None:

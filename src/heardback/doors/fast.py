@@ -19,6 +19,7 @@ from heardback.doors.heads import Heads, plain
 from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.doors.tracking import LONGEST_BODY
 from heardback.journal import Journal, Outcome
+from heardback.privacy import unmapped
 
 LONGEST_HEAD = 65_536
 
@@ -158,7 +159,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)  # of TCP; uvloop's is of no class that asyncio knows
-        self._peer = str((transport.get_extra_info("peername") or ("",))[0])
+        self._peer = unmapped(str((transport.get_extra_info("peername") or ("",))[0]))
         self._state.connections.add(self)
         self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
 

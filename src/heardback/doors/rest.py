@@ -14,6 +14,7 @@ from heardback.counters import GATES
 from heardback.doors.domains import prefixes
 from heardback.doors.fast import FastDoor
 from heardback.doors.tracking import TrackingDoor
+from heardback.privacy import unmapped
 from heardback.settings import Settings
 
 
@@ -25,7 +26,7 @@ def protocol_of(
     `counted` has what counts the answers of each door, by its name.
     """
     if not settings.server.fast_path:
-        return HttpToolsProtocol
+        return Http
     places = ("", *prefixes(settings))
     return FastDoor(
         hits={
@@ -53,7 +54,17 @@ def trusted(settings: Settings) -> Callable[[str], bool]:
     return proxies.__contains__
 
 
-class RestOfHttp(HttpToolsProtocol):
+class Http(HttpToolsProtocol):
+    """uvicorn's protocol, to which somebody who comes by IPv4 has an address of IPv4, at whatever socket."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin."""
+        super().connection_made(transport)
+        if self.client:
+            self.client = unmapped(self.client[0]), self.client[1]
+
+
+class RestOfHttp(Http):
     """uvicorn's protocol behind the fast door, which is told of each answer and closes idle connections itself."""
 
     answered: Callable[[], None]

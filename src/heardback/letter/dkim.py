@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from heardback.letter import headers
 from heardback.letter.headers import Field, Header
 
-TAG = re.compile(r"\s*(\w+)\s*=\s*([^;]*)")
 WHITE_SPACE = re.compile(rb"[ \t]+")
 
 
@@ -58,5 +57,6 @@ def _signed(signature: str) -> frozenset[str]:
 
 
 def _tags(signature: str) -> Mapping[str, str]:
-    """Read the list of tags (section 3.2)."""
-    return dict(TAG.findall(signature))
+    """Read the list of tags (section 3.2), in one go: whoever wrote a letter may have written 64 KiB of nonsense."""
+    specs = (spec.partition("=") for spec in signature.split(";"))
+    return {name.strip(): value for name, parted, value in specs if parted}

@@ -10,8 +10,8 @@ from heardback.settings.destinations import Destination
 from heardback.settings.table import TABLE, Row, Settings, value_at
 
 STARS = "***"
-PASSWORD = re.compile(r"((?<=://)[^@/:]*:(?=[^@/]*@)|[?&]password=)[^@/&]*")
-
+PASSWORD = re.compile(r"(?<=[?&])((?:ssl)?password=)[^&]*")
+"""Of a database: where its URL's query has it."""
 QUERY = re.compile(r"\?.*", re.DOTALL)
 """Of a webhook: many receivers have their secret there."""
 
@@ -37,7 +37,7 @@ def starred_destination(destination: Destination) -> dict[str, object]:
 def starred(value: object, row: Row) -> object:
     """Put stars in a secret's place."""
     if row.name == "database":
-        return PASSWORD.sub(rf"\1{STARS}", str(value))
+        return starred_database(str(value))
     if row.name == "destinations.url":
         return QUERY.sub(f"?{STARS}", str(value))
     if not row.secret:
@@ -47,3 +47,17 @@ def starred(value: object, row: Row) -> object:
     if isinstance(value, tuple):
         return [STARS] * len(value)
     return STARS if value else ""
+
+
+def starred_database(url: str) -> str:
+    """Put stars in a password's place, and in that of the token with which one logs in at NATS."""
+    scheme, mark, rest = url.partition("://")
+    network, slash, path = rest.partition("/")
+    who, at, hosts = network.rpartition("@")
+    name, colon, _ = who.partition(":")
+    if colon:
+        who = f"{name}:{STARS}"
+    elif at and scheme != "postgresql":
+        who = STARS
+    query = PASSWORD.sub(rf"\1{STARS}", path)
+    return f"{scheme}{mark}{who}{at}{hosts}{slash}{query}"

@@ -254,7 +254,8 @@ class Sums:
         found: defaultdict[tuple[int, int], Counter[int]] = defaultdict(Counter)
         for number, hour, kind, events in await self._ledger.counts(series, self._hours, span):
             found[number, hour][kind] += events
+        wanted = set(series)
         for number, hour, kind in self._tail.counts:
-            if number in series and hour in self._hours:
+            if number in wanted and hour in self._hours:
                 found[number, hour - hour % span if span else 0][kind] += self._tail.counts[number, hour, kind]
         return {place: kinds for place, kinds in found.items() if any(kinds.values())}

@@ -46,6 +46,7 @@ class Plan:
     warm: int = 1
 
 
+SHORT = Plan(rounds=3, seconds=2)
 QUICK = Plan(rounds=1, seconds=1)
 
 

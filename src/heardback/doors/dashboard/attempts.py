@@ -7,6 +7,7 @@ from collections import OrderedDict
 from ipaddress import ip_address, ip_network
 
 from heardback.events import Clock
+from heardback.privacy import unmapped
 
 WINDOW_S = 60
 EACH = 5
@@ -45,7 +46,7 @@ class Attempts:
 def network_of(address: str) -> str:
     """Give what an address is counted as: whoever has one address of IPv6 has all of its /64."""
     try:
-        parsed = ip_address(address.partition("%")[0])
+        parsed = ip_address(unmapped(address).partition("%")[0])
     except ValueError:
         return ""
     return str(ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)

@@ -148,6 +148,11 @@ def refused(title: str) -> Problem:
     return Problem(403, title, "Nothing was changed. Go back, load that page anew, and try again.")
 
 
+def number_of(text: str) -> int:
+    """Read a number that a link or a button carries, as far as a store can hold it; none is 0."""
+    return int(text[:18]) if text.isascii() and text.isdigit() else 0
+
+
 def root_of(base_url: str) -> str:
     """Give the path of the dashboard as browsers see it: under that of `base_url`."""
     return f"{urlsplit(base_url).path.rstrip('/')}/dashboard"

@@ -107,7 +107,7 @@ class Destinations:
     async def retry(self, asked: Asked) -> Response:
         """Ask for another attempt at a dead letter, or at all."""
         destination = self._named(asked)
-        wanted: list[UUID] | None = [event_id_of(asked.form["event"])] if asked.form["event"] else None
+        wanted: list[UUID] | None = [event_of(asked.form["event"])] if asked.form["event"] else None
         count = await self.store.retry(destination.name, wanted)
         what = "One dead letter is" if count == 1 else f"{count:,} dead letters are"
         return self._done(asked, f"{what} tried again.")
@@ -117,7 +117,7 @@ class Destinations:
             raise Problem(400, "From where?", "Say either a time or the id of an event.")
         if since:
             return await self.store.position_at(bodies.milliseconds(since))
-        position = await operations.position_of(self.store, event_id_of(event))
+        position = await operations.position_of(self.store, event_of(event))
         if position is None:
             raise Problem(404, "No such event", "There is no event with this id.")
         return position
@@ -130,6 +130,14 @@ class Destinations:
 
     def _done(self, asked: Asked, note: str) -> Response:
         return self.desk.went(asked, f"/destinations/{asked.request.path_params['name']}", note)
+
+
+def event_of(text: str) -> UUID:
+    """Read the event that a form names."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(400, "That is no event", "The id of an event is a UUID, as the time line shows it.") from None
 
 
 def refused(refusal: Refusal) -> tuple[DeadLetter, Row | None, str]:

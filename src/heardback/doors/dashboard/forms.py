@@ -36,9 +36,14 @@ async def read(request: Request, largest: int) -> Form | None:
                 return None
     except ClientDisconnect:
         return Form()
-    kind = request.headers.get("content-type", "")
-    if kind.partition(";")[0].strip().lower() == "multipart/form-data":
-        return await run_in_threadpool(parts_of, bytes(body), kind)
+    # In a thread: a large one takes seconds, and readers are not to wait for that.
+    return await run_in_threadpool(form_of, bytes(body), request.headers.get("content-type", ""))
+
+
+def form_of(body: bytes, content_type: str) -> Form:
+    """Read a body as its type says."""
+    if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
+        return parts_of(body, content_type)
     return Form(dict(parse_qsl(body.decode("latin-1"), keep_blank_values=True)))
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from heardback.doors.answers import Problem
-from heardback.doors.dashboard.desk import Asked, Desk
+from heardback.doors.dashboard.desk import Asked, Desk, number_of
 from heardback.doors.dashboard.elements import rows
 from heardback.doors.dashboard.figures import Activity, activity, figures
 from heardback.doors.dashboard.spans import SPANS, chosen, stretches
@@ -51,7 +51,7 @@ class Letters:
     async def letter(self, asked: Asked) -> Response:
         """Show a letter closely, with its events."""
         message_id = asked.request.query_params.get("id", "")
-        wanted = Filter(message_id=message_id, before=number_of(asked, "before"), limit=PAGE)
+        wanted = Filter(message_id=message_id, before=before_of(asked), limit=PAGE)
         found = await self.store.find(wanted) if message_id else []
         whole = await self.store.counts(Wanted(by="link", message_id=message_id, limit=LINKS))
         if not message_id or not (found or whole.total.kinds):
@@ -72,7 +72,7 @@ class Letters:
     async def _listed(self, asked: Asked, by: str) -> Response:
         span = chosen(asked.request.query_params.get("span", ""), "30d")
         since = span.since(self.desk.clock())
-        counts = await self.store.counts(Wanted(by=by, since=since, limit=PAGE, before=number_of(asked, "before")))
+        counts = await self.store.counts(Wanted(by=by, since=since, limit=PAGE, before=before_of(asked)))
         items = [(each.name, figures(each)) for each in counts.items]
         return self.desk.shown(
             asked, "letters", by=by, items=items, span=span, spans=SPANS, next=counts.next, behind=counts.behind
@@ -103,7 +103,6 @@ class Letters:
         )
 
 
-def number_of(asked: Asked, name: str) -> int:
-    """Read a number of a query; none is 0."""
-    text = asked.request.query_params.get(name, "")
-    return int(text[:18]) if text.isascii() and text.isdigit() else 0
+def before_of(asked: Asked) -> int:
+    """Read where the page before this one ended; none is 0."""
+    return number_of(asked.request.query_params.get("before", ""))

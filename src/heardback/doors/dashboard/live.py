@@ -12,6 +12,7 @@ from starlette.routing import Route
 from heardback.doors.answers import Problem
 from heardback.doors.dashboard.desk import Asked, Desk
 from heardback.doors.dashboard.elements import row, rows
+from heardback.doors.guard import problem_of, request_id_of
 from heardback.doors.live import LiveDoor
 from heardback.live import newest
 from heardback.stores import Filter, Store, Stored
@@ -46,8 +47,9 @@ class Live:
             return Problem(401, "Who are you?", "sign in at the dashboard").answer()
         try:
             return await replace(self.door, written=partial(self._written, session)).live(request)
-        except Problem as problem:
-            return problem.answer()
+        except Exception as error:  # noqa: BLE001  whatever it is, who asked gets an answer
+            request_id = request_id_of(request)
+            return problem_of(error, request_id).answer(request_id)
 
     def _written(self, session: Session, stored: Stored) -> bytes:
         html = self.desk.frame.part("event", {"form": self.desk.seals.form_of(session), "each": row(stored)})

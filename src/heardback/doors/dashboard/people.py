@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from heardback.consents import Consents
 from heardback.doors.answers import Problem
-from heardback.doors.dashboard.desk import Asked, Desk
+from heardback.doors.dashboard.desk import Asked, Desk, number_of
 from heardback.doors.dashboard.elements import rows
 from heardback.privacy import pseudonym
 from heardback.stores import Filter, Store, Stored
@@ -64,8 +64,7 @@ class Persons:
         return self.desk.went(asked, "/people", note)
 
     async def _shown(self, asked: Asked, address: str, said: str) -> Response:
-        before = asked.form["before"]
-        found = await self._events(address, int(before) if before.isdigit() else 0)
+        found = await self._events(address, number_of(asked.form["before"]))
         return self.desk.shown(
             asked,
             "people",

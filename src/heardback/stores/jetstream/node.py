@@ -43,7 +43,7 @@ class Node:
         node = cls(stream, projection)
         try:
             if await projection.applied(MEMORABLE_S) > await stream.end():
-                projection.discard()  # the servers have lost what it was made from
+                await projection.discard()  # the servers have lost what it was made from
             await node.current()
         except BaseException:
             await node.close()

@@ -6,6 +6,7 @@ read already is passed over. The messages are in messages, the tables in stores.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -83,12 +84,12 @@ class Projection:
         for stream, applied, at in await self._connection.fetch(QUERIES["state"]):
             if stream == self._stream and at > time.time() - within_s:
                 return int(applied)
-            self.discard()
+            await self.discard()
         return 0
 
-    def discard(self) -> None:
-        """Begin the file anew."""
-        begin_anew(self._path)
+    async def discard(self) -> None:
+        """Begin the file anew. Not in the loop's thread: whoever has the file in use at this moment needs the loop."""
+        await asyncio.to_thread(begin_anew, self._path)
 
     async def apply(self, entries: Sequence[Entry], through: int) -> None:
         """Take in messages, in their order; the stream is read up to `through` then.

@@ -111,9 +111,10 @@ DELETE FROM parts WHERE reader = ? AND batch_id <> ?;
 SELECT sequence, reader FROM parts;
 
 -- name: put_revision
--- Notes the last message of a subject.
+-- Notes the last message of a subject. It is about no suppression until one is put: the number of a row that was taken
+-- away is given to another.
 INSERT INTO revisions (subject, sequence) VALUES (?, ?)
-ON CONFLICT (subject) DO UPDATE SET sequence = excluded.sequence;
+ON CONFLICT (subject) DO UPDATE SET sequence = excluded.sequence, number = 0;
 
 -- name: revisions
 -- Gives the sequences of the last messages of subjects in a JSON array.

@@ -89,9 +89,11 @@ DELETE FROM histories WHERE (letter, reader) IN (SELECT letter, reader FROM hist
 RETURNING letter;
 
 -- name: drop_old_series
--- Deletes some of the series whose last day lies before another, with their counts; gives one for each.
+-- Deletes some of the series whose last day lies before another, with their counts, those under another before it: who
+-- comes back in between must not be counted under what is no more. Gives one for each.
 WITH old AS (
-    SELECT number FROM series WHERE last < $1 LIMIT $2
+    SELECT number FROM series
+    WHERE last < $1 AND NOT EXISTS (SELECT FROM series AS child WHERE child.parent = series.number) LIMIT $2
 ), emptied AS (
     DELETE FROM counts USING old WHERE counts.series = old.number
 )

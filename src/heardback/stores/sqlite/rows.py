@@ -50,15 +50,18 @@ def of_record(record: Record) -> Mapping[str, Any]:
 
 
 def of_ordinary(record: Record) -> Row:
-    """Give what append_events takes of an open or a click."""
+    """Give what append_events takes of an open or a click.
+
+    In bytearrays, for sqlite3 looks for an adapter of each bytes: four times as dear (measured).
+    """
     return (
-        record.event_id.bytes,
+        bytearray(record.event_id.bytes),
         record.type,
         text(record.recipient),
         text(record.message_id),
         text(record.list),
-        record.body,
-        record.signals,
+        bytearray(record.body),
+        bytearray(record.signals),
         checksum(record.recipient),
         checksum(record.message_id),
     )

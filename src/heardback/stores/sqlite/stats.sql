@@ -90,8 +90,10 @@ DELETE FROM histories WHERE (letter, reader) IN (
 );
 
 -- name: old_series
--- Gives some of the series whose last day lies before another.
-SELECT number FROM series INDEXED BY series_by_age WHERE last < ? LIMIT ?;
+-- Gives some of the series whose last day lies before another, those under another before it: who comes back in between
+-- must not be counted under what is no more.
+SELECT number FROM series INDEXED BY series_by_age
+WHERE last < ? AND NOT EXISTS (SELECT 1 FROM series AS child WHERE child.parent = series.number) LIMIT ?;
 
 -- name: drop_counts
 -- Deletes what is counted in a series.
