@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -54,7 +55,8 @@ class VerdictsContract:
         await store.append([click(), *records])
         wanted = [record.site_id for record in records]
         expected = {record.site_id: record.event_id for record in records}
-        assert await store.site_events([*wanted, b"\xff" * 16]) == expected
+        assert (found := await store.site_events([*wanted, b"\xff" * 16])) == expected
+        assert {type(event_id) for event_id in found.values()} == {UUID}, "others are no JSON"
         assert await store.site_events([b"\xff" * 16, b""]) == await store.site_events([]) == {}
 
     async def test_site_ids_go_with_their_events(self, store: Store) -> None:

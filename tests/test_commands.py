@@ -259,3 +259,19 @@ def test_well_known_files_that_are_not_there(folder: Path) -> None:
     done = command(folder, "serve")
     assert done.returncode == 2
     assert b"a.json" in done.stderr and b"b.json" in done.stderr
+
+
+def test_ctrl_c_while_it_loads(folder: Path) -> None:
+    """Who presses Ctrl-C before a command is loaded gets a status, and no traceback."""
+    code = """
+import sys
+class Pressed:
+    def find_spec(self, name, path, target=None):
+        if name == "heardback.cli.events":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+from heardback.cli import main
+sys.exit(main(["events"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")

@@ -52,6 +52,19 @@ def test_several_workers(server: PostgresServer, tmp_path: Path) -> None:
         assert node.program.stop() == 0
 
 
+def test_a_site_event_with_an_id(server: PostgresServer, tmp_path: Path) -> None:
+    """A site's own id is answered with the first event's, each time."""
+    node = Node.of(tmp_path / "one", server.url(), "")
+    node.start()
+    try:
+        said = {"name": "order_paid", "recipient": "jane@example.org", "id": "order-4711"}
+        first, again = (node.program.api("POST", "/api/events", said) for _ in range(2))
+        assert (first.status, again.status) == (200, 200)
+        assert first.json() == again.json()
+    finally:
+        assert node.program.stop() == 0
+
+
 def test_a_missing_library_is_said(tmp_path: Path) -> None:
     """Without the driver the start stops, and says how to install it."""
     prepared(Node.of(tmp_path / "one", "postgresql://127.0.0.1:1/x", ""))

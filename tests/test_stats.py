@@ -150,6 +150,11 @@ def test_command(program: Program) -> None:
     assert json.loads(done.stdout) == {key: value for key, value in said.items() if key != "cursor"}
     done = command(program.folder, "stats", "--by", "additional.campaign", "--type", "open", "--type", "click")
     assert done.stdout == b"autumn\t5\t3\t3\t2\n"
+    rows = done.stdout.decode().splitlines()
+    done = command(program.folder, "stats", "--csv", "--by", "additional.campaign", "--type", "open", "--type", "click")
+    head, *cells = done.stdout.decode().splitlines()
+    assert head == "additional.campaign,open raw,open unique,click raw,click unique"
+    assert cells == [row.replace("\t", ",") for row in rows]
     done = command(program.folder, "stats", "--by", "verdict", "--type", "site", "--additional", "campaign=autumn")
     assert done.stdout == b"".join(b"%s\t0\t0\n" % name for name in (b"human", b"proxy", b"machine", b"unknown"))
 

@@ -58,9 +58,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give its exit status: 0 done, 1 the work failed, 2 wrong usage or settings."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    args = parser_for(given).parse_args(given)
-    command = COMMANDS[args.command]
     try:
+        args = parser_for(given).parse_args(given)
+        command = COMMANDS[args.command]
         status = getattr(import_module(f"heardback.cli.{command.room}"), f"run{command.ending}")(args)
         sys.stdout.flush()
         return int(status)

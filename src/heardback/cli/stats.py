@@ -19,6 +19,7 @@ from heardback.stats import Asked
 from heardback.stores.stats import TYPES, Counts, Wanted
 
 LIMIT = 100
+WHICH = ("raw", "unique")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=LIMIT, metavar="N", help=f"of letters and values; default: {LIMIT}"
     )
-    parser.add_argument("--json", action="store_true", help="print what GET /api/stats answers, less its cursor")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print what GET /api/stats answers, less its cursor")
+    shape.add_argument("--csv", action="store_true", help="print CSV with a header, for spreadsheets")
     parser.set_defaults(error=parser.error)
 
 
@@ -66,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     found = stats.shown(asked, asyncio.run(ask(files.load(args.config, os.environ).settings, asked)))
     if args.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
+    elif args.csv:
+        tables.as_csv([asked.by, *(f"{type_} {which}" for type_ in asked.types for which in WHICH)])(rows(asked, found))
     else:
         drawn(asked, found)
     return 0
@@ -79,14 +84,18 @@ async def ask(settings: Settings, asked: Asked) -> Counts:
 
 def drawn(asked: Asked, found: dict[str, Any]) -> None:
     """Print a row an item: of each type how many events, and how many recipients."""
-    rows = [[name(item), *numbers(asked, item["counts"])] for item in found["items"]]
     if not sys.stdout.isatty():
-        tables.plain(rows)
+        tables.plain(rows(asked, found))
         return
     heads = {asked.by.capitalize(): 0}
     for type_ in asked.types:
         heads |= {f"{type_.capitalize()}s": 12, f"by unique {type_}": 12}
-    tables.drawn(heads)([*rows, ["Total", *numbers(asked, found["total"])]])
+    tables.drawn(heads)([*rows(asked, found), ["Total", *numbers(asked, found["total"])]])
+
+
+def rows(asked: Asked, found: dict[str, Any]) -> list[list[int | str]]:
+    """Write the items, a row each."""
+    return [[name(item), *numbers(asked, item["counts"])] for item in found["items"]]
 
 
 def name(item: dict[str, Any]) -> str:
@@ -96,4 +105,4 @@ def name(item: dict[str, Any]) -> str:
 
 def numbers(asked: Asked, counts: dict[str, Any]) -> list[int | str]:
     """Write the counts of an item, type by type: events, recipients."""
-    return [counts[type_][which] if type_ in counts else "" for type_ in asked.types for which in ("raw", "unique")]
+    return [counts[type_][which] if type_ in counts else "" for type_ in asked.types for which in WHICH]

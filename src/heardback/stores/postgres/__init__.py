@@ -101,7 +101,7 @@ class PostgresStore:
     async def site_events(self, site_ids: Sequence[bytes]) -> Mapping[bytes, UUID]:
         """Give the events that have these site ids, where there are such."""
         found = await self._others.fetch(QUERIES["site_events"], list(site_ids))
-        return dict(map(tuple, found))
+        return {site_id: UUID(int=event_id.int) for site_id, event_id in found}  # asyncpg's own kind is no JSON
 
     async def neighbours(self, vicinities: Sequence[Vicinity]) -> list[list[Stored]]:
         """Give what stands in each vicinity, oldest first; nothing where it has no recipient."""
