@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from heardback.blocks import Blocks
 from heardback.consents import Consents
+from heardback.doors.attempts import ADDRESSES_AT_MOST, ALL, EACH, WINDOW_S, Attempts
 from heardback.doors.dashboard import DashboardDoor
-from heardback.doors.dashboard.attempts import ADDRESSES_AT_MOST, ALL, EACH, WINDOW_S, Attempts
 from heardback.doors.dashboard.frame import ASSETS
 from heardback.doors.dashboard.sessions import way_back
 from heardback.doors.live import LiveDoor

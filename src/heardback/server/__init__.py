@@ -87,9 +87,8 @@ def run(
         return
     # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
-    started()
     board = Board(plan_of(settings), settings.server.workers)
-    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers).run()
+    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers, started).run()
 
 
 def run_worker(
@@ -98,7 +97,7 @@ def run_worker(
     bound: socket.socket,
     mail: socket.socket | None,
     board: Board,
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[], None],
 ) -> None:
     """Be one worker: serve until a signal, drain and return. `place` is its own on the board."""
     logs.begin(settings.server.log)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from heardback.doors import forms
-from heardback.doors.dashboard.attempts import Attempts
+from heardback.doors.attempts import Attempts
 from heardback.doors.dashboard.desk import NOTE, SESSION, Asked, Desk
 from heardback.doors.dashboard.frame import HEADERS
 from heardback.tokens.sessions import LASTS_S

@@ -175,6 +175,21 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (key) DO UPDATE SET since = known.since
 RETURNING recipient, list, since, message_id;
 
+-- name: suppress_all
+-- Puts recipients among the suppressions, but not where one stands there, or who was forgotten does under another key;
+-- gives how many. In the order of their keys, so that no two nodes wait for each other.
+WITH added AS (
+    INSERT INTO suppressions (key, recipient, list, since, message_id, recipient_sum)
+    SELECT key, recipient, list, since, message_id, recipient_sum
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::uuid[])
+        WITH ORDINALITY AS given (key, recipient, list, since, message_id, recipient_sum, other, number)
+    WHERE NOT EXISTS (SELECT 1 FROM suppressions AS known WHERE known.key = given.other)
+    ORDER BY key, number
+    ON CONFLICT (key) DO NOTHING
+    RETURNING key
+)
+SELECT count(*) FROM added;
+
 -- name: release
 -- Takes what stands under a key out of the suppressions; gives it.
 DELETE FROM suppressions WHERE key = $1 RETURNING list;
@@ -255,3 +270,16 @@ RETURNING list, since;
 INSERT INTO suppressions AS known (key, recipient, list, since, message_id, recipient_sum)
 VALUES ($1, $2, $3, $4, '', $5)
 ON CONFLICT (key) DO UPDATE SET since = least(known.since, excluded.since), message_id = '';
+
+-- name: note_untidy
+-- Notes in which weeks' events, NULL for the tables of little, deleted rows are to be taken out of their pages.
+INSERT INTO untidy (week) SELECT unnest($1::integer[]);
+
+-- name: untidy
+-- Gives where that has to be done: the week, whether it is still there, and the notes of it.
+SELECT week, week IS NULL OR EXISTS (SELECT 1 FROM weeks WHERE weeks.week = untidy.week), array_agg(number)
+FROM untidy GROUP BY week ORDER BY week;
+
+-- name: tidied
+-- Takes notes away.
+DELETE FROM untidy WHERE number = ANY($1);
