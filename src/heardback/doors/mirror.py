@@ -25,4 +25,4 @@ def mirrored(answer: Answer, visit: Visit, now: float) -> Reply:
         "forwarded": visit.forwarded,
         "time": now,
     }
-    return Reply(answer._replace(lines=answer.lines + f"{SEEN}: {json.dumps(seen)}\r\n".encode("ascii")))
+    return Reply(answer._replace(lines=answer.lines + f"{SEEN.lower()}: {json.dumps(seen)}\r\n".encode("ascii")))
