@@ -86,6 +86,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Pr
     """Run one server, under a path prefix, whose letters were read by people and machines."""
     settings = (
         f'[[destinations]]\nname = "main"\nurl = "http://127.0.0.1:{hook.port}/hook"\nallow_private = true\n'
+        'max_wait_s = 0.1\n[[destinations]]\nname = "away"\nurl = "http://127.0.0.1:9/"\nallow_private = true\n'
         "max_wait_s = 0.1\n[verdicts]\nsettle_s = 0.1"
     )
     with Program(tmp_path_factory.mktemp("dashboard"), settings, path="/t") as running:
@@ -334,6 +335,22 @@ def test_a_suppression(browser: Browser, program: Program, tmp_path: Path) -> No
         looked.press("Import")
         assert "1 were added" in looked.page.get_by_role("status").inner_text()
         assert program.api("GET", "/api/suppressions/added@example.org").status == 200
+
+
+def test_an_address_in_its_own_writing(browser: Browser, program: Program) -> None:
+    """A browser makes no other of it: what `type=email` would do to a domain, and refuse of a name."""
+    url = Tracker(program.base_url, [KEY]).unsubscribe_url("zoé@bücher.example")
+    assert program.ask("POST", url, b"List-Unsubscribe=One-Click", READER).status == 200
+    with looking(browser, program) as looked:
+        looked.go("/people")
+        looked.page.get_by_label("E-mail address").fill(" zoé@bücher.example ")
+        looked.press("Look up")
+        assert looked.page.get_by_label("E-mail address").input_value() == "zoé@bücher.example"
+        expect(looked.page.locator(".event")).to_have_count(1)
+        looked.go("/suppressions")
+        looked.page.get_by_label("Address", exact=True).fill("zoé@bücher.example")
+        looked.press("Add")
+        assert "zoé@bücher.example was there already" in looked.page.get_by_role("status").inner_text()
 
 
 def test_the_keyboard_is_enough(browser: Browser, program: Program) -> None:

@@ -172,6 +172,9 @@ def test_a_prefix_may_be_taken_off(deployment: Deployment) -> None:
             ("", "if ($request_method = HEAD) { return 405; }"), ["head"], "no `method` matcher", id="HEAD refused"
         ),
         pytest.param(
+            ("", "if ($request_method = HEAD) { return 204; }"), ["head"], "`if ($request_method …)`", id="HEAD emptied"
+        ),
+        pytest.param(
             ("", "add_header Set-Cookie a=b always;"),
             ["redirect", "pixel", "one-click form", "one-click multipart", "one-click bare"],
             "no `userid`",
@@ -326,6 +329,7 @@ class TestPlainHTTP:
             found = examined(settings, Probe.of(settings, resolve="127.0.0.1"))
         assert wrongs(found) == ["tls", "path"]
         assert found["path"].remedies["heardback"].startswith("set base_url to the https address")
+        assert f"Location https://{HOST}{PREFIX}/c/… by nginx" in found["path"].says
 
     def test_only_posts_led_to_https(self, deployment: Deployment) -> None:
         """Also where links work."""

@@ -51,7 +51,8 @@ def misanswered(check: str, probe: Probe, method: str, url: str, answer: Answer)
     if not answer.status:
         return wrong(check, f"{asked} has no answer: {answer.trouble}", nobody(probe))
     by = f" by {answer.header('server')}" if answer.header("server") else ""
-    to = f", Location {answer.header('location')}" if answer.header("location") else ""
+    location = answer.header("location").replace(url.rpartition("/")[2], "…")
+    to = f", Location {location}" if location else ""
     return wrong(check, f"{asked} is answered {answer.status}{to}{by}", remedies(probe, method, url, answer))
 
 
@@ -69,7 +70,9 @@ def remedies(probe: Probe, method: str, url: str, answer: Answer) -> Mapping[str
         return REFUSED
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         return STORE if is_ours(answer) else LIMITED
-    return nobody(probe) if status >= 500 else pathless(probe)
+    if status >= 500:
+        return nobody(probe)
+    return pathless(probe) if method == "GET" or status == HTTPStatus.NOT_FOUND else REFUSED
 
 
 def nobody(probe: Probe) -> Mapping[str, str]:

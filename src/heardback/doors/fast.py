@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 import httptools
 
-from heardback.doors.heads import Heads, plain
+from heardback.doors.heads import Head, Heads, plain
 from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.doors.tracking import LONGEST_BODY
 from heardback.journal import Journal, Outcome
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
         asked = plain(self._held)
         if asked and (asked.place, asked.text) == (place, text):  # else its line is another than it looks
             self._door.heads.add(asked.head, self._headers, shown)
-        self._hit(place, text, self._headers, ip, shown)
+        self._hit(place, text, Head(self._headers, shown), ip, self._headers.get("x-forwarded-for"))
 
     def _serve_at_once(self, data: bytes) -> bool:
         """Answer a whole request that is plain and whose head was read before; say whether it is such."""
@@ -282,13 +282,15 @@ class Connection(asyncio.Protocol):
         if head is None or ip is None:
             return False
         self._method = asked.place.partition(b" ")[0]
-        self._hit(asked.place, asked.text, head.headers, ip, head.shown)
+        self._hit(asked.place, asked.text, head, ip, asked.forwarded)
         return True
 
-    def _hit(self, place: bytes, text: bytes, headers: Mapping[str, str], ip: str, shown: Mapping[str, Any]) -> None:
+    def _hit(self, place: bytes, text: bytes, head: Head, ip: str, forwarded: str | None) -> None:
         """Do what a request comes to, and answer it once its record is durable."""
         self._count, self._asked = self._door.counted[place], perf_counter()
-        visit = Visit(self._method.decode("ascii"), headers, ip, headers.get("accept-language", ""), shown)
+        headers, shown = head
+        languages = headers.get("accept-language", "")
+        visit = Visit(self._method.decode("ascii"), headers, ip, languages, shown, forwarded or "")
         hit = self._door.hits[place]
         self._reply = reply = hit(text.decode("ascii"), visit)
         if reply.record is None:

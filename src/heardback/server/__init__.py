@@ -148,12 +148,15 @@ async def serve(
             if mail and relay:
                 tasks.create_task(relay.serve(mail, ending))
             writing = tasks.create_task(journal.run())
-            judging = tasks.create_task(judge.run())
-            delivering = tasks.create_task(dispatcher.run())
-            deleting = tasks.create_task(retention_of(settings, store).run())
-            counting = tasks.create_task(Tally(store, JUDGES[0], settings.privacy.retention_days).run())
-            learning = tasks.create_task(following.follow(news))
-            posting = tasks.create_task(metrics.run())
+            others = (
+                judge.run(),
+                dispatcher.run(),
+                retention_of(settings, store).run(),
+                Tally(store, JUDGES[0], settings.privacy.retention_days).run(),
+                following.follow(news),
+                metrics.run(),
+            )
+            working = [tasks.create_task(other) for other in others]
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
             gc.collect()
             gc.freeze()
@@ -161,13 +164,8 @@ async def serve(
             await door.answer([bound], ending)
             journal.close()
             await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
-            writing.cancel()
-            judging.cancel()
-            delivering.cancel()
-            deleting.cancel()
-            counting.cancel()
-            learning.cancel()
-            posting.cancel()
+            for task in (writing, *working):
+                task.cancel()
 
 
 def consents_of(settings: Settings, store: Store, journal: Journal) -> Consents:

@@ -13,9 +13,9 @@ from heardback import sheets, suppressions
 from heardback.consents import Consents
 from heardback.doors.answers import Problem
 from heardback.doors.dashboard.desk import Asked, Desk
-from heardback.doors.dashboard.forms import LARGEST_FILE
 from heardback.doors.dashboard.frame import HEADERS
 from heardback.doors.dashboard.people import address_of
+from heardback.doors.forms import LARGEST_FILE
 from heardback.stores import People, Suppression
 
 PAGE = 50

@@ -115,7 +115,8 @@ class PostgresStore:
 
     async def keep(self, judged: Sequence[Judged]) -> None:
         """Keep the verdicts that events are delivered with; one who has one already keeps that."""
-        await self._others.fetch(QUERIES["keep"], *rows.of_judged(rows.first_of(judged)))
+        if verdicts := rows.first_of(judged):
+            await self._others.fetch(QUERIES["keep"], *rows.of_judged(verdicts), min(verdicts), max(verdicts))
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
         """Keep later verdicts and append the verdict events that tell of them, in one commit."""

@@ -27,27 +27,12 @@ SELECT site_id, event_id FROM site_ids WHERE site_id = ANY ($1);
 
 -- name: neighbours
 -- Gives the number of each vicinity with the events in it; $7 is how many are looked at, $8 and $9 are the first and the
--- last time of all, so that other weeks are not even opened.
--- Among the newest events of the recipient between the times those of the letter are picked: never more is looked at.
-SELECT number, position, near.event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
-FROM unnest($1::integer[], $2::text[], $3::integer[], $4::text[], $5::uuid[], $6::uuid[])
-    AS wanted (number, whose, whose_sum, letter, since, until)
-CROSS JOIN LATERAL (
-    SELECT * FROM events
-    WHERE recipient_sum = whose_sum AND event_id >= since AND event_id < until AND event_id >= $8 AND event_id < $9
-    ORDER BY event_id DESC LIMIT $7
-) AS near
-LEFT JOIN verdicts ON verdicts.event_id = near.event_id AND verdicts.event_id >= $8 AND verdicts.event_id < $9
-WHERE lower(recipient) = lower(whose COLLATE "C") AND message_id = letter
-ORDER BY number, position;
+-- last time of all.
+SELECT number, (event).* FROM neighbours($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: keep
--- Keeps the first verdicts on events.
-INSERT INTO verdicts AS known (event_id, verdict, class)
-SELECT event_id, judged.verdict, judged.class
-FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS judged (event_id, verdict, class) JOIN events USING (event_id)
-ORDER BY event_id
-ON CONFLICT (event_id) DO UPDATE SET verdict = excluded.verdict WHERE known.verdict IS NULL;
+-- Keeps the first verdicts on events; $4 and $5 are the first and the last of those.
+SELECT keep($1, $2, $3, $4, $5);
 
 -- name: revise
 -- Keeps later verdicts, and appends the verdict events that tell of them.
@@ -114,9 +99,8 @@ WITH saved AS (
     WHERE known.id <> excluded.id
 ), buried AS (
     INSERT INTO dead_letters AS known (destination, event_id, answer, at, position)
-    SELECT name, dead.event_id, dead.answer, dead.at, coalesce(events.position, 0)
+    SELECT name, dead.event_id, dead.answer, dead.at, position_of(dead.event_id)
     FROM saved CROSS JOIN unnest($24::uuid[], $25::text[], $26::double precision[]) AS dead (event_id, answer, at)
-    LEFT JOIN events ON events.event_id = dead.event_id
     ON CONFLICT (destination, event_id) DO UPDATE SET answer = excluded.answer, at = excluded.at, retried = FALSE
 ), unburied AS (
     DELETE FROM dead_letters USING saved WHERE destination = name AND event_id = ANY ($27::uuid[])
