@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,28 @@ class PeopleContract:
         await store.suppress(Suppression("joe@x.example", "", 1))
         for node in (store, await open_store()):
             assert [each.recipient for each in await node.suppressions()] == [JANE, "joe@x.example"]
+
+    async def test_many_are_suppressed(self, store: Store, open_store: OpenStore) -> None:
+        """Who is new is added and counted once, whoever else adds them; who stands there keeps the first date."""
+        await store.suppress(known := Suppression(JANE, "", 1, "<1@x>"))
+        await store.suppress(forgotten := Suppression(HASH, "news", 2))
+        new = [Suppression(f"{number:04}@x.example", "news", number) for number in range(1_200)]
+        given = [*new[:700], Suppression(JANE.upper(), "", 9), Suppression("joe@x", "news", 9), *new[600:]]
+        given += [
+            Suppression(HASH, "news", 9),
+            Suppression("0000@X.example", "news", 9),
+            odd := Suppression("\ud800", "", 0),
+        ]
+        hashes = [HASH if each.recipient == "joe@x" else "0" * 32 for each in given]
+        node = await open_store()
+        both = store.suppress_all(given, hashes), node.suppress_all(given[::-1], hashes[::-1])
+        assert sum(await asyncio.gather(*both)) == 1_201
+        assert await store.suppress_all(given, hashes) == await store.suppress_all([], []) == 0
+        stands = await store.suppressions(limit=2_000)
+        assert {(each.recipient.lower(), each.list) for each in stands} == {
+            *((each.recipient, each.list) for each in (*new, known, forgotten, replace(odd, recipient="?")))
+        }
+        assert known in stands and forgotten in stands and len(stands) == 1_203
 
     async def test_restore(self, store: Store, open_store: OpenStore) -> None:
         """What another store had is appended as it was: each press, with verdicts, each id once; nobody is suppressed."""

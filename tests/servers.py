@@ -10,6 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
+
+import nats
+from nats.js.errors import NotFoundError
 
 from heardback.errors import StoreError
 from heardback.stores.jetstream.stream import Stream
@@ -82,6 +86,18 @@ class Cluster:
     def wait(self) -> None:
         """Wait until all agree."""
         asyncio.run(self._agreed())
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncIterator[str]:
+        """Name a stream that is not there yet, give its URL, and delete it: one that nobody uses still costs CPU."""
+        name = f"test-{uuid4().hex}"
+        try:
+            yield f"{self.url}/{name}"
+        finally:
+            client = await nats.connect(self.url.split(","))
+            with suppress(NotFoundError):  # nobody made it
+                await client.jetstream().delete_stream(name)
+            await client.close()
 
     def _authorization(self) -> str:
         user, _, password = self.login.removesuffix("@").partition(":")

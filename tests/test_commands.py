@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -214,6 +215,24 @@ def test_output_that_nobody_can_take_is_no_traceback(folder: Path) -> None:
     done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, input=LETTER, capture_output=True)
     assert done.returncode == 1
     assert b"No space left" in done.stderr and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_shell_closed(folder: Path, closed: str) -> None:
+    """What is written to it goes nowhere, what is read from it is nothing, and nothing else changes."""
+    line = f"{sys.executable} -m heardback rewrite --recipient jane@example.org {closed}"
+    done = subprocess.run(["/bin/sh", "-c", line], cwd=folder, input=b"not a letter", capture_output=True)
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == (b"not a letter" if closed == "2>&-" else b"")
+    line = f"{sys.executable} -m heardback settings {closed}"
+    assert subprocess.run(["/bin/sh", "-c", line], cwd=folder, capture_output=True).returncode == 0
+
+
+def test_a_terminal_of_few_characters(folder: Path) -> None:
+    """What its encoding lacks is written as an escape."""
+    arguments = [sys.executable, "-m", "heardback", "doctor", "--resolve", "127.0.0.1:nowhere"]
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.stdout.startswith(b"\\u2717 wrong   connection: ") and b"Traceback" not in done.stderr
 
 
 def test_a_settings_file_may_be_called_like_a_command(folder: Path) -> None:

@@ -16,8 +16,8 @@ from starlette.requests import Request
 
 from heardback.blocks import Blocks
 from heardback.consents import Consents
+from heardback.doors.attempts import ADDRESSES_AT_MOST, ALL, EACH, WINDOW_S, Attempts
 from heardback.doors.dashboard import DashboardDoor
-from heardback.doors.dashboard.attempts import ADDRESSES_AT_MOST, ALL, EACH, WINDOW_S, Attempts
 from heardback.doors.dashboard.frame import ASSETS
 from heardback.doors.dashboard.sessions import way_back
 from heardback.doors.live import LiveDoor
@@ -218,6 +218,7 @@ def test_the_session_opens_nothing_that_changes(program: Program, visitor: Visit
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
@@ -256,6 +257,14 @@ def test_a_form_that_stops_half_way(program: Program, visitor: Visitor) -> None:
         connection.sendall(f"{head}form={visitor.form}&address=half@example.or".encode())
     assert visitor.get("/settings").status == 200
     assert program.api("GET", "/api/suppressions").json()["items"] == []
+    assert not any("Traceback" in line for line in program.said)
+
+
+def test_a_form_that_is_none(program: Program) -> None:
+    """What strangers send to sign in is answered as a wrong token is, whatever it is."""
+    body = b"--b\r\nContent-Disposition: form-data; name*%b=x\r\n\r\ny\r\n--b--\r\n" % (b"1" * 5_000)
+    sent = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert program.ask("POST", "/dashboard/sign-in", body, sent).status in (403, 429)
     assert not any("Traceback" in line for line in program.said)
 
 

@@ -21,7 +21,6 @@ from heardback.dispatcher.report import Refusal
 from heardback.doors.dashboard import DashboardDoor
 from heardback.doors.dashboard.desk import SESSION
 from heardback.doors.dashboard.destinations import refused
-from heardback.doors.dashboard.forms import Form, parts_of
 from heardback.doors.dashboard.paces import LOOKS_AT_MOST, WINDOW_S, Paces
 from heardback.doors.live import LiveDoor
 from heardback.settings import Settings
@@ -460,16 +459,6 @@ def test_a_faulty_file(visitor: Visitor, file: bytes, fault: str) -> None:
     answer = visitor.upload("/suppressions/import", file)
     assert (answer.status, fault in text(answer)) == (400, True), text(answer)
     assert visitor.program.api("GET", "/api/suppressions/a@x").status == 404
-
-
-def test_forms_with_files() -> None:
-    """A field, a file, and what is neither."""
-    body = (
-        b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\n\xc3\xbc\r\n'
-        b'--b\r\nContent-Disposition: form-data; name="x"; filename=""\r\n\r\n\xff\r\n--b--\r\n'
-    )
-    assert parts_of(body, "multipart/form-data; boundary=b") == Form({"f": "ü"}, {"x": b"\xff"})
-    assert parts_of(body, "multipart/form-data").files == parts_of(b"", "multipart/form-data; boundary=b").files == {}
 
 
 # Blocks

@@ -82,13 +82,6 @@ class TestAddress:
         assert found.state == state
         assert bool(found.remedies) == (state == "wrong")
 
-    @pytest.mark.parametrize(
-        ("netloc", "name"), [("a.example", "a.example"), ("A.example:81", "a.example"), ("[::1]:81", "::1")]
-    )
-    def test_ports_part_no_hosts(self, netloc: str, name: str) -> None:
-        """A Host header is compared without its port."""
-        assert reader.hostname(netloc) == name
-
 
 class TestDestinations:
     """Each destination is posted an empty array."""

@@ -233,3 +233,12 @@ def test_strangers_are_not_answered(tmp_path: Any) -> None:
     """Who is not among the trusted proxies learns nothing."""
     with Program(tmp_path, f'allowed_base_urls = ["{CUSTOM}"]\ntrusted_proxies = ["192.0.2.1"]') as program:
         assert program.ask("GET", "/domains/ask?domain=click.shop.example").status == 403
+
+
+@pytest.mark.parametrize(
+    ("netloc", "name"),
+    [("a.example", "a.example"), ("A.example.:81", "a.example"), ("[2001:DB8::1]:81", "2001:db8::1"), ("", "")],
+)
+def test_ports_part_no_hosts(netloc: str, name: str) -> None:
+    """A Host header is compared without its port, in any case, with a dot at its end or without."""
+    assert name_of(netloc) == name

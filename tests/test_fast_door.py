@@ -173,8 +173,15 @@ SHAPES = {
     "two at once": request(f"GET {OPEN}") + request(f"HEAD {CLICK}"),
     "three at once": request(f"GET {OPEN}") + request("GET /robots.txt") + request(f"GET {CLICK}"),
     "one and a half at once": request(f"GET {OPEN}") + b"GET /o/x HTTP/1.1\r\nHo",
+    "nonsense behind one": request(f"GET {OPEN}") + b"nonsense\r\n\r\n",
+    "nonsense behind others": request("GET /robots.txt") + request(f"GET {PRESS}") + b"\0",
+    "nonsense behind a last one": request("GET /robots.txt", "Connection: close") + b"\0",
+    "nonsense in a body": request(f"POST {PRESS}", "Transfer-Encoding: chunked", body=b"3\r\nabc\r\nnonsense\r\n"),
     "empty lines before": b"\r\n\r\n" + request(f"GET {OPEN}"),
 }
+
+QUIET = ("nonsense behind a last one", "nonsense in a body")
+"""After which the connection ends without another answer."""
 
 
 ASKED = b"GET /o/x HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -224,6 +231,13 @@ def same(pair: Sequence[Program], *pieces: bytes) -> int:
 def test_every_shape_is_answered_alike(pair: Sequence[Program], shape: str) -> None:
     """Status, headers, body, events, and whether the connection is kept: the fast door is not to be told apart."""
     assert same(pair, SHAPES[shape])
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape.startswith("nonsense")])
+def test_nonsense_behind_a_request_is_no_error(pair: Sequence[Program], shape: str) -> None:
+    """What came before it is answered, and the log has no traceback, which any stranger could fill it with."""
+    assert same(pair, SHAPES[shape]) == SHAPES[shape].count(b" HTTP/1.1\r\n") + (shape not in QUIET)
+    assert not any("Traceback" in line for program in pair for line in program.said)
 
 
 @pytest.mark.parametrize("shape", ["pixel", "click", "press", "elsewhere", "two at once"])

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from heardback.doors.answers import Problem
-from heardback.doors.guard import Guard
+from heardback.doors.attempts import WINDOW_S
+from heardback.doors.guard import EACH, Guard
 from heardback.errors import BadLetter, StoreError
 from tests.program import API_TOKEN, Answer, Program
 
@@ -125,6 +126,19 @@ def test_whatever_goes_wrong_is_a_problem(error: Exception, status: int, caplog:
     }.get(status, [])
     assert JANE not in caplog.text + answer.text
     assert ("ZeroDivisionError" in caplog.text and "test_guard.py" in caplog.text) == (status == 500)
+
+
+def test_who_brings_wrong_tokens_too_often_waits() -> None:
+    """429 with how long, to who guesses; not to who brings none, nor ever to who has the right one."""
+    guard = Guard("secret")
+    guess, right = {"authorization": "Bearer guess"}, {"authorization": "Bearer secret"}
+    for _ in range(EACH):
+        assert asyncio.run(answered(None, guard, **guess)).status_code == 401
+    answer = asyncio.run(answered(None, guard, **guess))
+    assert (answer.status_code, answer.headers["content-type"]) == (429, "application/problem+json")
+    assert 0 < int(answer.headers["retry-after"]) <= WINDOW_S
+    assert asyncio.run(answered(None, guard)).status_code == 401
+    assert asyncio.run(answered(None, guard, **right)).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["secret", "Schlüssel", "a b"])

@@ -54,9 +54,10 @@ HASH_KEY = "the hash key of the tests"
 
 
 @pytest.fixture
-def url(cluster: Cluster) -> str:
+async def url(cluster: Cluster) -> AsyncIterator[str]:
     """Name a stream of this test's own."""
-    return f"{cluster.url}/test-{uuid4().hex}"
+    async with cluster.stream() as url:
+        yield url
 
 
 @pytest.fixture

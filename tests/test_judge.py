@@ -16,7 +16,7 @@ import pytest
 from heardback.events import Event, EventType, Record, new_id
 from heardback.formats import native
 from heardback.formats.native import class_of, latest, record, whole
-from heardback.judge import FIRST, LATE_S, LONGEST_REST_S, POLL_S, SECOND, Judge, again
+from heardback.judge import FIRST, HELD_S, LATE_S, LONGEST_REST_S, POLL_S, SECOND, Judge, again
 from heardback.signals import Observer
 from heardback.stores import Filter, Judged, Store, Stored
 from heardback.stores.sqlite import SQLiteStore
@@ -123,7 +123,7 @@ class TestFirstLook:
         async with opened(tmp_path) as store:
             await begun(store, hit(NOW))
             await judge(store, NOW).turn()
-            assert await judge(store, NOW + 3, holder="b").turn() == POLL_S
+            assert await judge(store, NOW + 3, holder="b").turn() == HELD_S
             assert not (await stored(store))[0].record.verdict
             await judge(store, NOW + 12, holder="b").turn()
             assert (await stored(store))[0].record.verdict

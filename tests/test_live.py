@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from itertools import count
 from pathlib import Path
@@ -28,7 +29,7 @@ from heardback.stores import Filter, Judged, Stored
 from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests.deliveries import clicks
-from tests.program import API_TOKEN, KEY, WAITS_S, Program
+from tests.program import API_TOKEN, KEY, WAITS_S, Program, wait_until
 
 BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 
@@ -138,6 +139,27 @@ def test_the_end_of_the_server_is_the_end_of_the_stream(tmp_path: Path) -> None:
         program.start()
         with looking(program, last=event["event_id"]) as stream:
             assert told(stream, 1)[0]["recipient"] == "b@x"
+
+
+def test_who_does_not_read_holds_nothing_up(tmp_path: Path) -> None:
+    """Whoever takes nothing of what is written, a stream or a list, is hung up on, and that is no fault in the log."""
+    said = {"name": "x", "recipient": "a@x", "properties": {"text": "x" * 250_000}}
+    with Program(tmp_path, "[verdicts]\nsettle_s = 0") as program, ExitStack() as readers:
+        first = program.api("POST", "/api/events", {"name": "first", "recipient": "a@x"}).json()["event_id"]
+        for _ in range(32):
+            assert program.api("POST", "/api/events", said).status < 300
+        wait_until(
+            lambda: program.api("GET", "/api/events?limit=1").json()["items"][0]["verdict"]["reasons"], "all are judged"
+        )
+        for path in (f"/api/events/live?after={first}", "/api/events"):
+            reader = readers.enter_context(socket.socket())
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            reader.connect(("127.0.0.1", program.port))
+            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {API_TOKEN}\r\n\r\n".encode())
+            assert reader.recv(1) == b"H"
+        time.sleep(0.5)  # until no more goes into the buffers between them
+        assert program.stop() == 0
+    assert [line for line in program.said if "ERROR" in line or "Traceback" in line] == []
 
 
 async def body_of(door: LiveDoor, path: str = "/api/events/live", **headers: str) -> tuple[int, str]:

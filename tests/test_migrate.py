@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -143,8 +144,7 @@ async def test_round_trip(sqlite: str, postgres: PostgresServer, cluster: Cluste
     async with opened(sqlite, tmp_path) as store:
         await fill(store)
         before = await told(store)
-    async with postgres.database() as database:
-        one, other = (f"{cluster.url}/m{uuid4().hex}" for _ in range(2))
+    async with postgres.database() as database, cluster.stream() as one, cluster.stream() as other:
         places = [sqlite, database, one, other, f"sqlite:///{tmp_path}/new.db"]
         for source, target in pairwise(places):
             done = await asyncio.to_thread(moved, tmp_path, source, target)
@@ -172,8 +172,7 @@ async def test_killed_and_begun_again(
         await fill(store)
         before = await told(store)
     async with AsyncExitStack() as stack:
-        shared = f"{cluster.url}/m{uuid4().hex}"
-        database = shared if engine == "nats" else await stack.enter_async_context(postgres.database())
+        database = await stack.enter_async_context(cluster.stream() if engine == "nats" else postgres.database())
         target = await stack.enter_async_context(opened(database, tmp_path))
         counts = [await killed_behind(count, tmp_path, sqlite, database, target) for count in (0, 3 * PAGE)]
         assert 0 < counts[0] < counts[1] < 10 * PAGE
@@ -186,12 +185,17 @@ async def test_killed_and_begun_again(
 
 
 async def killed_behind(count: int, folder: Path, source: str, database: str, target: Store) -> int:
-    """Run the command, kill it once the target has more events than that, and say how many it has then."""
+    """Run the command, kill it once the target has more events than that, and say how many it has then.
+
+    It stands still while they are counted: a projection of the cluster's would else come to its end after the command.
+    """
     arguments = "migrate", "--from", source, "--to", database
     whole = sys.executable, "-m", "heardback", *arguments
     process = await asyncio.create_subprocess_exec(*whole, cwd=folder, stderr=subprocess.DEVNULL)
     while await target.waiting(0) <= count and process.returncode is None:
-        await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGSTOP)
     process.kill()
     await process.wait()
     return await target.waiting(0)

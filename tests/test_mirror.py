@@ -63,6 +63,15 @@ def test_the_doctor_is_answered_and_not_recorded(program: Program, method: str, 
     assert other.header("X-Heardback-Seen") == ""
 
 
+def test_who_comes_again_is_told_the_same(program: Program) -> None:
+    """Also where the fast door remembers the head, which is kept without the address."""
+    path = urlsplit(url(program, "open", DOCTOR)).path
+    for address in ("203.0.113.9", "203.0.113.10"):
+        answer = program.ask("GET", path, headers={"X-Forwarded-For": address})
+        seen = json.loads(answer.header("X-Heardback-Seen"))
+        assert (seen["address"], seen["forwarded"]) == (address, address)
+
+
 def test_nobody_else_is_told(program: Program) -> None:
     """A token that is not sealed tells nobody anything, whoever they say they are."""
     for path in ("/o/x.y", "/c/x.y", f"/o/{DOCTOR}"):

@@ -32,6 +32,7 @@ from tests.postgres import PostgresServer
 WEEK = 7 * 86_400
 MONDAY = 1_750_291_200
 """A second at which a week of the partitions begins; NOON is in the week before."""
+CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'series'::regclass AND NOT granted"
 
 
 @pytest.fixture
@@ -237,6 +238,35 @@ class TestWeeks:
             pass
         assert await weeks(url) == [int(now) // WEEK, int(now) // WEEK + 1]
         assert await everything(store) == [recent]
+
+
+@pytest.mark.anyio
+class TestTraces:
+    """What is left of somebody in the tables' pages once their rows are deleted."""
+
+    @pytest.mark.parametrize("again", ["forget", "shrink"])
+    async def test_what_could_not_be_tidied_is_later(self, store: Store, url: str, again: str) -> None:
+        """Where VACUUM fails it is said that all is erased but its traces; the same call, or retention, ends the job."""
+        await store.append([click(NOON)])
+        other = await connected(url)
+        times = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'series'"
+        async with other.transaction():
+            await other.execute("LOCK TABLE series IN SHARE UPDATE EXCLUSIVE MODE")
+            forgetting = asyncio.ensure_future(store.forget("jane@example.org", "0" * 32, NOON))
+            async with asyncio.timeout(20):
+                while not await other.fetchval(CANCEL):
+                    await asyncio.sleep(0.02)
+            with pytest.raises(StoreError, match="All is erased, but traces"):
+                await forgetting
+        assert await everything(store) == []
+        assert await other.fetchval(times) == 0
+        while again == "shrink" and await store.shrink(9):
+            pass
+        if again == "forget":
+            await store.forget("jane@example.org", "0" * 32, NOON)
+        assert await other.fetchval(times) == 1
+        assert await other.fetchval("SELECT count(*) FROM untidy") == 0
+        await other.close()
 
 
 @pytest.mark.anyio

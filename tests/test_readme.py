@@ -18,8 +18,7 @@ import pytest
 
 from heardback import formats
 from heardback.cli import COMMANDS
-from heardback.doors import openapi
-from heardback.doors.dashboard import attempts
+from heardback.doors import attempts, guard, openapi
 from heardback.journal import READER_WAITS_S
 from heardback.settings import parse
 from heardback.stores import cursors
@@ -136,6 +135,7 @@ def test_the_promises_have_the_numbers_of_the_code() -> None:
     ):
         assert said in README
     assert (attempts.EACH, attempts.ALL, attempts.WINDOW_S) == (5, 100, 60) and "five wrong ones a minute" in README
+    assert guard.EACH == 60 and "`429` after sixty" in README
     assert WINDOW_S == 180 and "with the same letter within three minutes" in PROSE.replace("\n", " ")
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heardback.counters import GATES
 from heardback.errors import SettingsError
 from heardback.settings import TABLE, Settings, parse, toml, variable
 
@@ -262,6 +263,7 @@ def test_a_wrong_file_has_every_fault_named(name: str) -> None:
         "https://example.com/%41",
         "https://user@example.com",
         "https://example.com\n",
+        *(f"https://example.com/{segment}/mail" for segment in (*GATES, "schemas", ".well-known")),
     ],
 )
 def test_a_base_url_that_links_could_break_on_is_refused(base_url: str) -> None:

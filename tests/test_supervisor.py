@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from heardback.supervisor import Supervisor
 from heardback.tracker import Tracker
 from tests.program import KEY, Program, wait_until
 
@@ -34,6 +36,28 @@ def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
         assert program.stop() == 0
         wait_until(lambda: any("starting another" in line for line in program.said), "it says so")
         assert not any(Path(f"/proc/{worker}").exists() for worker in before)
+
+
+def work(place: int, folder: Path, at_work: Callable[[], None]) -> None:
+    """Be at work, the second only once the first is, and leave a file."""
+    if place:
+        wait_until((folder / "0").exists, "the first is at work")
+        (folder / "1").touch()
+    at_work()
+    (folder / str(place)).touch()
+    signal.pause()
+
+
+def test_it_has_started_once_the_last_worker_has(tmp_path: Path) -> None:
+    """It is said once, and not before every worker says so of itself."""
+    there: list[bool] = []
+
+    def started() -> None:
+        there.append((tmp_path / "1").exists())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Supervisor(work, (tmp_path,), 2, started).run()
+    assert there == [True]
 
 
 def test_a_worker_that_hangs_is_ended_by_force(tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ class Consents:
         by_name = await self._store.suppressed(recipient, list_name)
         return by_name or await self._store.suppressed(pseudonym(recipient, self._key), list_name)
 
+    async def suppress(self, given: Sequence[Suppression]) -> int:
+        """Put recipients among the suppressions who do not stand there, by name or keyed hash; say how many.
+
+        Raises StoreError.
+        """
+        return await self._store.suppress_all(given, [pseudonym(each.recipient, self._key) for each in given])
+
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one. Raises StoreError."""
         by_name = await self._store.release(recipient, list_name)

@@ -38,6 +38,8 @@ LATE = Verdict("unknown", ("late",))
 AHEAD_S = 60.0
 """An event from further in the future than this was made by a clock that is wrong: it is not waited for."""
 POLL_S = 1.0
+HELD_S = 1.5
+"""How often it looks whether another still judges: whatever is recorded meanwhile is not its own to judge."""
 RIPENING_S = 0.2
 """How often it looks while events ripen."""
 
@@ -93,7 +95,7 @@ class Judge:
         await self.start()
         first = await self._store.start(FIRST, 0)
         if cursors.is_held(first, self._holder, now):
-            return POLL_S
+            return HELD_S
         if (leased := await self._store.save(cursors.claimed(first, self._holder, now))) is None:
             return 0.0
         began = time.monotonic()

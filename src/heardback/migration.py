@@ -23,7 +23,7 @@ T = TypeVar("T")
 PAGE, PAGE_BYTES = 2_000, 4_000_000
 """How much is read at once."""
 AT_ONCE = 50
-"""How many people, or suppressions, are written at the same time."""
+"""How many people, or blocks, are written at the same time."""
 LOOK_S = 1.5
 """The pause before a lease is looked at again: a server that runs renews one each second."""
 MADE_ANEW = frozenset({LEASE})
@@ -123,10 +123,12 @@ async def reached(source: Store, target: Store) -> tuple[int, int]:
 async def move_suppressions(source: Store, target: Store, done: Done) -> None:
     """Move who unsubscribed, those who were forgotten too, with their dates."""
 
-    async def move(suppression: Suppression) -> None:
-        await target.suppress(suppression)
-
-    await each_of(suppressions_of(source), move, "suppressions", done)
+    count = 0
+    done("suppressions", count)
+    async for page in suppressions_of(source):
+        await target.suppress_all(page, [each.recipient for each in page])  # a hash stands there as it is
+        count += len(page)
+        done("suppressions", count)
 
 
 async def move_readers(source: Store, target: Store, done: Done) -> None:

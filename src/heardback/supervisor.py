@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Semaphore
 from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -24,17 +25,33 @@ ENDS_WITHIN_S = 12.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+def work(target: Callable[..., None], place: int, args: tuple[object, ...], sign: Semaphore) -> None:
+    """Be a worker, in its own process."""
+
+    def at_work() -> None:
+        sign.release()
+
+    target(place, *args, at_work)
+
+
 class Supervisor:
     """Keeps `count` processes of a target running until a signal comes."""
 
-    def __init__(self, target: Callable[..., None], args: tuple[object, ...], count: int) -> None:
+    def __init__(
+        self, target: Callable[..., None], args: tuple[object, ...], count: int, started: Callable[[], None]
+    ) -> None:
         """Take a function that a fresh interpreter can import, its arguments (they are pickled) and how many to run.
 
-        Before the arguments stands the worker's place: a number from 0 on, which its successor has too.
+        Before the arguments stands the worker's place: a number from 0 on, which its successor has too. Behind them
+        stands what a worker calls once it is at work; `started` is called once all of them have.
         """
         self._target, self._args, self._count = target, args, count
+        self._started = started
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[SpawnProcess] = []
+        self._signs = [self._context.Semaphore(0) for _ in range(count)]
+        self._awaited = set(range(count))
+        """The places from which no sign came yet."""
         self._ending = False
 
     def run(self) -> None:
@@ -44,13 +61,14 @@ class Supervisor:
             self._workers = [self._start(place) for place in range(self._count)]
             while not self._ending:
                 self._watch()
+                self._hear()
         finally:
             self._stop()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _start(self, place: int) -> SpawnProcess:
-        worker = self._context.Process(target=self._target, args=(place, *self._args))
+        worker = self._context.Process(target=work, args=(self._target, place, self._args, self._signs[place]))
         worker.start()
         return worker
 
@@ -64,6 +82,13 @@ class Supervisor:
                 logger.error("worker %d ended with status %s: starting another", worker.pid, worker.exitcode)
                 time.sleep(PAUSE_S)
                 self._workers[place] = self._start(place)
+
+    def _hear(self) -> None:
+        """Take the signs of workers, and say it when the last has come."""
+        if self._awaited and not self._ending:
+            self._awaited = {place for place in self._awaited if not self._signs[place].acquire(block=False)}
+            if not self._awaited:
+                self._started()
 
     def _stop(self) -> None:
         deadline = time.monotonic() + ENDS_WITHIN_S

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from heardback import sheets
 from heardback.consents import Consents
 from heardback.dispatcher.report import iso
 from heardback.events import seconds_of
-from heardback.stores import People, Suppression
+from heardback.stores import WHOLE, People, Suppression
 
 COLUMNS = ("recipient", "list", "since", "message_id")
 AT_ONCE = 1_000
@@ -58,11 +58,10 @@ def is_hash(text: str) -> bool:
     return len(text) == HASH_DIGITS and set(text) <= set("0123456789abcdef")
 
 
-async def take_in(people: People, consents: Consents, wanted: Iterable[Suppression]) -> int:
-    """Put recipients among them, who are there keep their first dates; say how many are new. Raises StoreError."""
-    new = 0
-    for each in wanted:
-        if await consents.suppressed(each.recipient, each.list) is None:
-            await people.suppress(each)
-            new += 1
-    return new
+async def take_in(consents: Consents, wanted: Sequence[Suppression]) -> int:
+    """Put recipients among them, who are there keep their first dates; say how many are new. Raises StoreError.
+
+    Each commit has WHOLE of them; where it raises, the same may be taken in again.
+    """
+    pieces = (wanted[start : start + WHOLE] for start in range(0, len(wanted), WHOLE))
+    return sum([await consents.suppress(some) for some in pieces])

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 from heardback.errors import HeardbackError, SettingsError
@@ -58,6 +59,7 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; give its exit status: 0 done, 1 the work failed, 2 wrong usage or settings."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    mend_streams()
     try:
         args = parser_for(given).parse_args(given)
         command = COMMANDS[args.command]
@@ -79,6 +81,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return 130
+
+
+def mend_streams() -> None:
+    """Have a stream where the shell closed one, which leads nowhere, and an stdout that takes every character.
+
+    One that its encoding lacks is written as the escape that stands for it in Python.
+    """
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:

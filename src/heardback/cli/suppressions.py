@@ -79,8 +79,8 @@ def adding(args: argparse.Namespace) -> Work:
         raise SettingsError((f"{args.recipient} is no address: one has an @",))
     new = Suppression(args.recipient, args.list or "", int(time.time() * 1000))
 
-    async def work(store: Store, consents: Consents) -> None:
-        added = await suppressions.take_in(store, consents, [new])
+    async def work(_: Store, consents: Consents) -> None:
+        added = await suppressions.take_in(consents, [new])
         print(f"{args.recipient} {'is suppressed' if added else 'was suppressed before'}")
 
     return work
@@ -106,8 +106,8 @@ def importing(args: argparse.Namespace) -> Work:
     except ValueError as error:
         raise HeardbackError(f"nothing was imported: in {args.file}, {error}") from None
 
-    async def work(store: Store, consents: Consents) -> None:
-        added = await suppressions.take_in(store, consents, wanted)
+    async def work(_: Store, consents: Consents) -> None:
+        added = await suppressions.take_in(consents, wanted)
         print(f"{added} were added, {len(wanted) - added} were there")
 
     return work

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from heardback.doctor.causes import HOST, misanswered
 from heardback.doctor.findings import Finding, ok, unknown, wrong
 from heardback.doctor.probe import Probe, Seen
+from heardback.doors.domains import name_of
 from heardback.webhook import is_public
 
 FORGED = "198.51.100.77"
@@ -33,14 +34,9 @@ def host(probe: Probe) -> Finding:
     answer = probe.ask("GET", link(probe, "host"))
     if answer.seen is None:
         return misanswered("host", probe, "GET", link(probe, "host"), answer)
-    if hostname(answer.seen.host) != probe.host:
+    if name_of(answer.seen.host) != name_of(probe.parts.netloc):
         return wrong("host", f"the server is asked for {answer.seen.host}, and not for {probe.host}", HOST)
     return ok("host", f"the server is asked for {answer.seen.host}")
-
-
-def hostname(netloc: str) -> str:
-    """Give a Host header without its port."""
-    return netloc.rpartition("]")[0].lstrip("[") or netloc.partition(":")[0].lower()
 
 
 def address(probe: Probe, trusted: Sequence[str]) -> Finding:

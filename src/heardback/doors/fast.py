@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 import httptools
 
-from heardback.doors.heads import Heads, plain
+from heardback.doors.heads import Head, Heads, plain
 from heardback.doors.replies import Answer, Hit, Reply, Visit
 from heardback.doors.tracking import LONGEST_BODY
 from heardback.journal import Journal, Outcome
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "__weakref__",
-        *("_door", "_state", "_make_rest", "_loop", "_transport", "_peer", "_parser", "_timer", "_since"),
+        *("_door", "_state", "_make_rest", "_loop", "transport", "_peer", "_parser", "_timer", "_since"),
         *("_begun", "_whole", "_url", "_method", "_headers", "_body", "_ordinary", "_headed", "_held", "_behind"),
         *("_reply", "_rest", "_answered", "_arrived", "_is_theirs", "_ending", "_count", "_asked"),
     )
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._transport = cast("asyncio.Transport", transport)  # of TCP; uvloop's is of no class that asyncio knows
+        self.transport = cast("asyncio.Transport", transport)  # of TCP; uvloop's is of no class that asyncio knows
         self._peer = unmapped(str((transport.get_extra_info("peername") or ("",))[0]))
         self._state.connections.add(self)
         self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
@@ -177,7 +177,7 @@ class Connection(asyncio.Protocol):
             return
         if self._reply:  # one at a time: what comes before its answer waits
             self._behind += data
-            self._transport.pause_reading()
+            self.transport.pause_reading()
             return
         if not (self._held or self._is_theirs):
             self._since, self._arrived = self._loop.time(), 0
@@ -195,20 +195,20 @@ class Connection(asyncio.Protocol):
         elif self._headed or not self._parser:
             self._give_away()
         elif len(self._held) > LONGEST_HEAD:
-            self._transport.write(TOO_LARGE)
-            self._transport.close()
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Read no more from somebody who does not read our answers."""
         if self._rest:
             self._rest.pause_writing()
-        self._transport.pause_reading()
+        self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
         if self._rest:
             self._rest.resume_writing()
-        self._transport.resume_reading()
+        self.transport.resume_reading()
 
     def shutdown(self) -> None:
         """Close now, or once what is under way has been answered, as uvicorn's server asks for it."""
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         if self._is_theirs and self._rest:
             self._rest.shutdown()
         elif self._reply is None:
-            self._transport.close()
+            self.transport.close()
 
     # What httptools calls
 
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
         asked = plain(self._held)
         if asked and (asked.place, asked.text) == (place, text):  # else its line is another than it looks
             self._door.heads.add(asked.head, self._headers, shown)
-        self._hit(place, text, self._headers, ip, shown)
+        self._hit(place, text, Head(self._headers, shown), ip, self._headers.get("x-forwarded-for"))
 
     def _serve_at_once(self, data: bytes) -> bool:
         """Answer a whole request that is plain and whose head was read before; say whether it is such."""
@@ -282,13 +282,15 @@ class Connection(asyncio.Protocol):
         if head is None or ip is None:
             return False
         self._method = asked.place.partition(b" ")[0]
-        self._hit(asked.place, asked.text, head.headers, ip, head.shown)
+        self._hit(asked.place, asked.text, head, ip, asked.forwarded)
         return True
 
-    def _hit(self, place: bytes, text: bytes, headers: Mapping[str, str], ip: str, shown: Mapping[str, Any]) -> None:
+    def _hit(self, place: bytes, text: bytes, head: Head, ip: str, forwarded: str | None) -> None:
         """Do what a request comes to, and answer it once its record is durable."""
         self._count, self._asked = self._door.counted[place], perf_counter()
-        visit = Visit(self._method.decode("ascii"), headers, ip, headers.get("accept-language", ""), shown)
+        headers, shown = head
+        languages = headers.get("accept-language", "")
+        visit = Visit(self._method.decode("ascii"), headers, ip, languages, shown, forwarded or "")
         hit = self._door.hits[place]
         self._reply = reply = hit(text.decode("ascii"), visit)
         if reply.record is None:
@@ -299,20 +301,20 @@ class Connection(asyncio.Protocol):
     def _answer(self, outcome: Outcome) -> None:
         """Write the answer, and go on with what came meanwhile."""
         reply, self._reply = self._reply, None
-        if reply is None or self._transport.is_closing():
+        if reply is None or self.transport.is_closing():
             return
         answer = reply.after(outcome)
         self._count(answer.status, perf_counter() - self._asked)
         if self._ending:
             answer = answer._replace(lines=answer.lines + b"connection: close\r\n")
-        self._transport.write(self._door.whole(answer, self._method, self._state.default_headers))
+        self.transport.write(self._door.whole(answer, self._method, self._state.default_headers))
         if self._ending:
-            self._transport.close()
+            self.transport.close()
             return
         self._be_idle()
         if self._behind:
             behind, self._behind = self._behind, b""
-            self._transport.resume_reading()
+            self.transport.resume_reading()
             self.data_received(behind)
 
     def _give_away(self) -> None:
@@ -320,7 +322,7 @@ class Connection(asyncio.Protocol):
         if self._rest is None:
             self._rest = self._make_rest()
             self._rest.answered = self._rest_answered
-            self._rest.connection_made(self._transport)
+            self._rest.connection_made(self.transport)
             self._state.connections.discard(self._rest)  # what the server wants of it, it wants of us
         self._is_theirs = True
         self._pass_on()
@@ -348,7 +350,7 @@ class Connection(asyncio.Protocol):
         if ours or self._loop.time() < self._since + self._patience_s():
             self._timer = self._loop.call_later(self._door.looks_every_s, self._look)
         else:
-            self._transport.abort()
+            self.transport.abort()
 
     def _patience_s(self) -> float:
         """Say how long it may take until the connection is used again, or what has begun on it is there."""

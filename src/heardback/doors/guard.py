@@ -1,26 +1,32 @@
 """Who comes in at the private door: the token of the settings opens it, and a person's session what only shows.
 
-What goes wrong behind it is answered as a problem, and every answer has the request's id.
+What goes wrong behind it is answered as a problem, and every answer has the request's id. How often somebody may come
+with a wrong token is counted in attempts.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from heardback.doors.answers import Endpoint, Problem
+from heardback.doors.attempts import Attempts
 from heardback.errors import BadLetter, StoreError
 from heardback.events import new_id
 
 SANE_ID = re.compile(r"[!-~]{1,128}")
 """What may stand in a header, in a log and in JSON as it is."""
+
+EACH, ALL = 60, 1_000
+"""Wrong tokens in a minute from one address, and from everywhere: programs ask more often than people sign in."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +43,7 @@ class Guard:
     token: str
     signed_in: Callable[[Request], bool] = nobody
     """Says whether a request has the session of somebody who signed in: good for what changes nothing."""
+    attempts: Attempts = field(default_factory=lambda: Attempts(each=EACH, everywhere=ALL))
 
     def __call__(self, endpoint: Endpoint) -> Endpoint:
         """Let in who brings the token."""
@@ -56,13 +63,26 @@ class Guard:
         async def guarded(request: Request) -> Response:
             request_id = request_id_of(request)
             try:
-                answer = await endpoint(request) if admits(request) else stranger().answer(request_id)
+                answer = await endpoint(request) if admits(request) else self._refused(request).answer(request_id)
             except Exception as error:  # noqa: BLE001  whatever it is, who asked gets an answer that names the request
                 answer = problem_of(error, request_id).answer(request_id)
             answer.headers["x-request-id"] = request_id
             return answer
 
         return guarded
+
+    def _refused(self, request: Request) -> Problem:
+        """Make the problem of who was not let in; who came with too many wrong tokens has to wait.
+
+        The right one opens all the while: whoever shares an address with a stranger is not shut out by them.
+        """
+        if "authorization" not in request.headers:
+            return stranger()
+        address = request.client.host if request.client else ""
+        if wait_s := math.ceil(self.attempts.wait_s(address)):
+            return too_many(wait_s)
+        self.attempts.failed(address)
+        return stranger()
 
 
 def request_id_of(request: Request) -> str:
@@ -78,6 +98,16 @@ def stranger() -> Problem:
         "Who are you?",
         "send Authorization: Bearer and the api_token of the settings",
         headers={"www-authenticate": "Bearer"},
+    )
+
+
+def too_many(wait_s: int) -> Problem:
+    """Make the problem of who came with too many wrong tokens."""
+    return Problem(
+        429,
+        "Too many wrong tokens",
+        f"send the api_token of the settings; any other is looked at again in {wait_s} seconds",
+        headers={"retry-after": str(wait_s)},
     )
 
 

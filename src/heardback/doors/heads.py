@@ -70,7 +70,8 @@ class Heads:
 
     def add(self, head: bytes, headers: Mapping[str, str], shown: Mapping[str, Any]) -> None:
         """Remember what was read of a head, all of a request but its line: less the address that was forwarded."""
-        if len(head) > LONGEST or not head.endswith(END):
+        _, end, behind = head.partition(END)
+        if len(head) > LONGEST or not end or behind:  # an address that came behind the head would look like its line
             return
         if FOLDED.search(head) or b"x-forwarded-for" in head.lower():
             return

@@ -22,7 +22,7 @@ def mirrored(answer: Answer, visit: Visit, now: float) -> Reply:
         "method": visit.method,
         "host": visit.headers.get("host", ""),
         "address": visit.ip,
-        "forwarded": visit.headers.get("x-forwarded-for", ""),
+        "forwarded": visit.forwarded,
         "time": now,
     }
-    return Reply(answer._replace(lines=answer.lines + f"{SEEN}: {json.dumps(seen)}\r\n".encode("ascii")))
+    return Reply(answer._replace(lines=answer.lines + f"{SEEN.lower()}: {json.dumps(seen)}\r\n".encode("ascii")))

@@ -26,7 +26,7 @@ from heardback.events import LETTER_TYPES
 
 METHODS = ("get", "put", "post", "delete")
 
-EVERYWHERE = {"401": "Stranger", "500": "Fault", "503": "Away"}
+EVERYWHERE = {"401": "Stranger", "429": "TooManyTokens", "500": "Fault", "503": "Away"}
 """What any request may be answered."""
 
 INNER = re.compile(r'"#/\$defs/(\w+)"')

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from email import message_from_bytes
-from email.message import Message
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from heardback.consents import Consents
+from heardback.doors import forms
 from heardback.doors.domains import Domains
 from heardback.doors.hits import Hits
 from heardback.doors.pages import Pages
@@ -135,23 +133,5 @@ def is_recorded(person: Person, sent_at: int) -> bool:
 
 def choice_of(body: bytes, content_type: str) -> Choice | None:
     """Read the one choice of a form, urlencoded or multipart (RFC 7578); None where there is not exactly one."""
-    made = [each for each in fields(body, content_type) if each[0] in NAMES]
+    made = [each for each in forms.form_of(body, content_type).fields if each[0] in NAMES]
     return made[0] if len(made) == 1 and made[0] in CHOICES else None
-
-
-def fields(body: bytes, content_type: str) -> list[Choice]:
-    """Read the fields of a form; none of what is none."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
-        return parse_qsl(body.decode("latin-1"))
-    if kind != "multipart/form-data":
-        return []
-    form = message_from_bytes(b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n" + body)
-    return [field_of(part) for part in form.walk() if not part.is_multipart()]
-
-
-def field_of(part: Message) -> Choice:
-    """Read a part of a multipart form."""
-    content = part.get_payload(decode=True)
-    value = content.decode("latin-1") if isinstance(content, bytes) else ""
-    return str(part.get_param("name", "", "content-disposition")), value

@@ -31,12 +31,15 @@ class Visit(NamedTuple):
     """All that stands in its `Accept-Language`."""
     shown: Mapping[str, Any] | None = None
     """What the headers show of its maker, where somebody knows already."""
+    forwarded: str = ""
+    """All that stands in its `X-Forwarded-For`, which the headers may lack."""
 
     @classmethod
     def of(cls, request: Request) -> Visit:
         """Read Starlette's."""
         ip = request.client.host if request.client else ""
-        return cls(request.method, request.headers, ip, spoken(request))
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        return cls(request.method, request.headers, ip, spoken(request), forwarded=forwarded)
 
     def counted(self, record: Record | None) -> Record | None:
         """Give a record if the request is more than a look: a HEAD is answered like a GET, and changes nothing."""

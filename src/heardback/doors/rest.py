@@ -57,11 +57,32 @@ def trusted(settings: Settings) -> Callable[[str], bool]:
 class Http(HttpToolsProtocol):
     """uvicorn's protocol, to which somebody who comes by IPv4 has an address of IPv4, at whatever socket."""
 
+    _refusal = ""
+    """What is still to be said of bytes that are no HTTP."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin."""
         super().connection_made(transport)
         if self.client:
             self.client = unmapped(self.client[0]), self.client[1]
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, once the whole requests before it are answered.
+
+        uvicorn would close at once, and their answers would be errors in the log, as many as a stranger likes.
+        """
+        if self.cycle and not (self.cycle.response_complete or self.cycle.more_body):
+            self._refusal = msg
+            return
+        super().send_400_response(msg)
+        if self.cycle:
+            self.cycle.disconnected = True
+
+    def on_response_complete(self) -> None:
+        """Go on."""
+        super().on_response_complete()
+        if self._refusal and self.cycle and self.cycle.response_complete and not self.transport.is_closing():
+            self.send_400_response(self._refusal)
 
 
 class RestOfHttp(Http):

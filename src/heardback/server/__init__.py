@@ -87,9 +87,8 @@ def run(
         return
     # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
-    started()
     board = Board(plan_of(settings), settings.server.workers)
-    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers).run()
+    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers, started).run()
 
 
 def run_worker(
@@ -98,7 +97,7 @@ def run_worker(
     bound: socket.socket,
     mail: socket.socket | None,
     board: Board,
-    started: Callable[[], None] = lambda: None,
+    started: Callable[[], None],
 ) -> None:
     """Be one worker: serve until a signal, drain and return. `place` is its own on the board."""
     logs.begin(settings.server.log)
@@ -149,12 +148,15 @@ async def serve(
             if mail and relay:
                 tasks.create_task(relay.serve(mail, ending))
             writing = tasks.create_task(journal.run())
-            judging = tasks.create_task(judge.run())
-            delivering = tasks.create_task(dispatcher.run())
-            deleting = tasks.create_task(retention_of(settings, store).run())
-            counting = tasks.create_task(Tally(store, JUDGES[0], settings.privacy.retention_days).run())
-            learning = tasks.create_task(following.follow(news))
-            posting = tasks.create_task(metrics.run())
+            others = (
+                judge.run(),
+                dispatcher.run(),
+                retention_of(settings, store).run(),
+                Tally(store, JUDGES[0], settings.privacy.retention_days).run(),
+                following.follow(news),
+                metrics.run(),
+            )
+            working = [tasks.create_task(other) for other in others]
             # What is loaded stays: a full collection of it would stop every reader for 20 ms (measured).
             gc.collect()
             gc.freeze()
@@ -162,13 +164,8 @@ async def serve(
             await door.answer([bound], ending)
             journal.close()
             await asyncio.wait([writing], timeout=WRITES_WITHIN_S)
-            writing.cancel()
-            judging.cancel()
-            delivering.cancel()
-            deleting.cancel()
-            counting.cancel()
-            learning.cancel()
-            posting.cancel()
+            for task in (writing, *working):
+                task.cancel()
 
 
 def consents_of(settings: Settings, store: Store, journal: Journal) -> Consents:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,6 +15,9 @@ from heardback.settings import Settings
 
 ANSWERS_WITHIN_S = 4
 """How long requests in flight have to be answered once the end has come."""
+
+READS_WITHIN_S = 1.0
+"""Who takes nothing of an answer for so long then is hung up on: a live stream that nobody reads has no end else."""
 
 
 def configured(app: ASGIApp, settings: Settings, protocol: Callable[..., asyncio.Protocol]) -> uvicorn.Config:
@@ -51,6 +54,23 @@ class Door(uvicorn.Server):
         """Start, and say so."""
         await super().startup(sockets)
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End as uvicorn does, which would wait for who does not read, and then say that something was wrong."""
+        hurrying = asyncio.create_task(self._hang_up())
+        await super().shutdown(sockets)
+        hurrying.cancel()
+
+    async def _hang_up(self) -> None:
+        """Hang up on who does not read what is written to them."""
+        left: Mapping[Any, int] = {}
+        while True:
+            open_ones = self.server_state.connections
+            before, left = left, {each: each.transport.get_write_buffer_size() for each in open_ones}
+            for connection, size in left.items():
+                if 0 < before.get(connection, 0) <= size:
+                    connection.transport.abort()
+            await asyncio.sleep(READS_WITHIN_S)
 
     async def answer(self, sockets: list[socket.socket], ending: asyncio.Event) -> None:
         """Serve until `ending` is set and what is in flight has been answered."""

@@ -22,6 +22,8 @@ Check = Callable[[object], T]
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"{LABEL}(\.{LABEL})*\.?")
 PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*")
+OURS = frozenset({"o", "c", "u", "p", "e", "api", "dashboard", "schemas", ".well-known"})
+"""Where paths of the server's own begin: `/c/c/…` behind a proxy that leaves a prefix on would be another's."""
 STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 BEARER = re.compile(r"[!-~]+")
 KINDS: Mapping[type, str] = {
@@ -213,6 +215,8 @@ def base_url(value: object) -> str:
         raise ValueError(
             "its path cannot be a prefix; write it with letters, digits, hyphens, dots, underscores and ~ alone"
         )
+    if (first := path[1:].partition("/")[0]) in OURS:
+        raise ValueError(f"its path begins with /{first}, where the server has paths of its own; begin it with another")
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 

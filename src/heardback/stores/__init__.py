@@ -339,6 +339,13 @@ class People(Protocol):
     async def suppress(self, suppression: Suppression) -> Suppression:
         """Put a recipient among the suppressions, and give what stands there: one who is there keeps the first date."""
 
+    async def suppress_all(self, given: Sequence[Suppression], hashes: Sequence[str]) -> int:
+        """Put recipients among the suppressions, WHOLE of them all or none; say how many are new.
+
+        `hashes` has the keyed hash of each, under which who was forgotten may stand. Whoever stands there, by name or
+        so, keeps the first date; of several that are the same, the first counts.
+        """
+
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
 

@@ -1,6 +1,6 @@
 """The dashboard, `/dashboard`: what a person who runs mail sees and does, signed in with the API token.
 
-Sign-in is in sessions and attempts, who may see and change in desk, forms, how pages look in frame; then a module for
+Sign-in is in sessions, who may see and change in desk, how pages look in frame; then a module for
 each page: overview and letters with their charts, live, destinations, people, suppressions, blocks, settings.
 """
 

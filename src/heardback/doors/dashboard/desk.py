@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from heardback.doors import forms
 from heardback.doors.answers import Endpoint, Problem
-from heardback.doors.dashboard import forms
-from heardback.doors.dashboard.forms import Form
 from heardback.doors.dashboard.frame import HEADERS, Frame
+from heardback.doors.forms import Form
 from heardback.doors.guard import problem_of, request_id_of
 from heardback.events import Clock
 from heardback.tokens.sessions import Session, Sessions
@@ -84,7 +84,7 @@ class Desk:
             return False
         origin = request.headers.get("origin")
         hosts = {request.headers.get("host", "").lower(), urlsplit(self.base_url).netloc.lower()} - {""}
-        return origin is None or urlsplit(origin).netloc.lower() in hosts
+        return origin is None or netloc_of(origin) in hosts
 
     def shown(self, asked: Asked, name: str, /, **values: object) -> Response:
         """Give a page, with what is to be said on it once."""
@@ -141,6 +141,14 @@ class Desk:
 
     def _of(self, session: Session) -> dict[str, object]:
         return {"form": self.seals.form_of(session)}
+
+
+def netloc_of(origin: str) -> str:
+    """Give host and port of an origin, nothing of what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def refused(title: str) -> Problem:

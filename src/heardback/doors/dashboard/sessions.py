@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from heardback.doors.dashboard import forms
-from heardback.doors.dashboard.attempts import Attempts
+from heardback.doors import forms
+from heardback.doors.attempts import Attempts
 from heardback.doors.dashboard.desk import NOTE, SESSION, Asked, Desk
 from heardback.doors.dashboard.frame import HEADERS
 from heardback.tokens.sessions import LASTS_S

@@ -13,9 +13,9 @@ from heardback import sheets, suppressions
 from heardback.consents import Consents
 from heardback.doors.answers import Problem
 from heardback.doors.dashboard.desk import Asked, Desk
-from heardback.doors.dashboard.forms import LARGEST_FILE
 from heardback.doors.dashboard.frame import HEADERS
 from heardback.doors.dashboard.people import address_of
+from heardback.doors.forms import LARGEST_FILE
 from heardback.stores import People, Suppression
 
 PAGE = 50
@@ -51,7 +51,7 @@ class Suppressed:
     async def add(self, asked: Asked) -> Response:
         """Put a recipient among them; who is there keeps the first date."""
         new = Suppression(address_of(asked), asked.form["list"], int(self.desk.clock() * 1000))
-        added = await suppressions.take_in(self.people, self.consents, [new])
+        added = await suppressions.take_in(self.consents, [new])
         said = "is suppressed" if added else "was there already"
         return self.desk.went(asked, "/suppressions", f"{new.recipient} {said}.")
 
@@ -75,7 +75,7 @@ class Suppressed:
             wanted = await run_in_threadpool(suppressions.read, file, self.desk.clock())
         except ValueError as error:
             raise Problem(400, "Nothing was imported", f"In this file, {error}.") from None
-        added = await suppressions.take_in(self.people, self.consents, wanted)
+        added = await suppressions.take_in(self.consents, wanted)
         note = f"{added:,} were added; {len(wanted) - added:,} were there already."
         return self.desk.went(asked, "/suppressions", note)
 

@@ -314,6 +314,28 @@ class JetStreamStore:
             await self._node.publish([self._writer.suppression(suppression, known)])
         raise StoreError(BUSY)
 
+    async def suppress_all(self, given: Sequence[Suppression], hashes: Sequence[str]) -> int:
+        """Put recipients among the suppressions, GROUP of them all or none; say how many are new."""
+        distinct: dict[str, tuple[Suppression, str]] = {}
+        for each, hashed in zip(given, hashes, strict=True):
+            distinct.setdefault(self._writer.suppression_subject(each.recipient, each.list), (each, hashed))
+        return sum([await self._suppress(dict(some)) for some in parted(list(distinct.items()), GROUP)])
+
+    async def _suppress(self, given: Mapping[str, tuple[Suppression, str]]) -> int:
+        """Write those suppressions, by their subjects, that do not stand there; give how many."""
+        for _ in range(TRIES):
+            await self._node.current()
+            known = await self._node.projection.revisions(given)
+            there = await self._node.projection.standing(*zip(*given.values(), strict=True))
+            messages = [
+                self._writer.suppression(each, known[subject])
+                for place, (subject, (each, _)) in enumerate(given.items())
+                if place not in there
+            ]
+            if not messages or await self._node.publish(messages):
+                return len(messages)
+        raise StoreError(BUSY)
+
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
         subject = self._writer.suppression_subject(recipient, list_name)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.resources import files
@@ -31,7 +31,7 @@ from heardback.stores.sqlite.connection import Connection, Parameters, for_writi
 from heardback.stores.sqlite.erasure import subtract
 from heardback.stores.sqlite.file import begin_anew
 from heardback.stores.sqlite.schema import QUERIES as TABLES
-from heardback.stores.tables import NO_BOUND, named_queries
+from heardback.stores.tables import NO_BOUND, named_queries, text
 
 BUSY_S = 5.0
 QUERIES = named_queries(files(__package__).joinpath("queries.sql").read_text("utf-8"))
@@ -150,6 +150,11 @@ class Projection:
         wanted = list(subjects)
         found = await self._connection.fetch(QUERIES["revisions"], [json.dumps(wanted)])
         return {**dict.fromkeys(wanted, 0), **dict(found)}
+
+    async def standing(self, given: Sequence[Suppression], hashes: Sequence[str]) -> Set[int]:
+        """Give the places of those who stand among the suppressions, by name or keyed hash."""
+        keys = [(text(each.recipient), hashed, text(each.list)) for each, hashed in zip(given, hashes, strict=True)]
+        return {place for (place,) in await self._connection.fetch(QUERIES["standing"], [json.dumps(keys)])}
 
     async def parts(self) -> Mapping[int, str]:
         """Give the sequences of the messages that hold pinned batches, and whose those are."""

@@ -161,6 +161,15 @@ UPDATE revisions SET number = last_insert_rowid() WHERE subject = ?;
 -- Gives all suppressions of a recipient.
 SELECT recipient, list, since, message_id FROM suppressions WHERE recipient = :recipient AND recipient <> :person;
 
+-- name: standing
+-- Gives the places, in a JSON array of [recipient, keyed hash, list], of those who stand among the suppressions.
+SELECT key FROM json_each(?) AS given
+WHERE EXISTS (
+    SELECT 1 FROM suppressions
+    WHERE recipient IN (json_extract(given.value, '$[0]'), json_extract(given.value, '$[1]'))
+      AND list = json_extract(given.value, '$[2]')
+);
+
 -- name: put_person
 -- Writes what is known of a person as it stands in the stream; the change is the place there.
 INSERT OR REPLACE INTO people (person, consent, at, how, forgotten, change)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from heardback.errors import StoreError
 from heardback.events import Record
 from heardback.stores import (
     NEIGHBOURS_AT_MOST,
@@ -39,7 +40,7 @@ from heardback.stores.tables import NO_BOUND, first_id
 READERS = 4
 """Connections of a node beside the one that appends."""
 MIGRATE_S = 70.0
-ERASE_S = 30.0
+ERASE_S = 30
 
 
 class PostgresStore:
@@ -114,7 +115,8 @@ class PostgresStore:
 
     async def keep(self, judged: Sequence[Judged]) -> None:
         """Keep the verdicts that events are delivered with; one who has one already keeps that."""
-        await self._others.fetch(QUERIES["keep"], *rows.of_judged(rows.first_of(judged)))
+        if verdicts := rows.first_of(judged):
+            await self._others.fetch(QUERIES["keep"], *rows.of_judged(verdicts), min(verdicts), max(verdicts))
 
     async def revise(self, judged: Sequence[Judged], told: Sequence[Record]) -> None:
         """Keep later verdicts and append the verdict events that tell of them, in one commit."""
@@ -167,8 +169,13 @@ class PostgresStore:
         return await self._others.use(work)
 
     async def shrink(self, limit: int) -> bool:
-        """Drop a week in which no event is left; what is deleted in others is used again for what comes."""
+        """Drop a week in which no event is left; what is deleted in others is used again for what comes.
+
+        Where there is none, do what `forget` could not.
+        """
         [[dropped]] = await self._others.fetch(QUERIES["shrink"])
+        if not dropped:
+            await self._tidy()
         return bool(dropped)
 
     async def cursor(self, name: str) -> Cursor | None:
@@ -249,6 +256,12 @@ class PostgresStore:
         [row] = await self._others.fetch(QUERIES["suppress"], *rows.of_suppression(suppression))
         return rows.suppression(row)
 
+    async def suppress_all(self, given: Sequence[Suppression], hashes: Sequence[str]) -> int:
+        """Put recipients among the suppressions, all in one commit; say how many are new."""
+        if not given:
+            return 0
+        return await self._others.number(QUERIES["suppress_all"], *rows.of_suppressions(given, hashes))
+
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
         return bool(await self._others.fetch(QUERIES["release"], rows.suppression_key(recipient, list_name)))
@@ -281,17 +294,23 @@ class PostgresStore:
     async def forget(self, recipient: str, person: str, now: float) -> Forgotten:
         """Erase a person, and let PostgreSQL take what was deleted out of its tables.
 
-        Raises StoreError also where all is erased, but that could not be done yet. What the write-ahead log, standbys'
-        and backups hold is out of reach: it goes as they are recycled.
+        Raises StoreError also where all is erased, but that could not be done yet: the same call does it, or the next
+        `shrink`. What the write-ahead log, standbys' and backups hold is out of reach: it goes as they are recycled.
         """
 
-        async def work(connection: asyncpg.Connection) -> tuple[Forgotten, list[UUID]]:
+        async def work(connection: asyncpg.Connection) -> Forgotten:
             return await erasure.forget(connection, recipient, person, now)
 
-        forgotten, event_ids = await self._others.use(work, ERASE_S)
-        for statement in erasure.tidying(event_ids):
-            await self._others.fetch(statement)
+        forgotten = await self._others.use(work, ERASE_S)
+        await self._tidy()
         return forgotten
+
+    async def _tidy(self) -> None:
+        """Take what was left of people who were forgotten out of the tables' pages. Raises StoreError."""
+        try:
+            await self._others.use(lambda connection: erasure.tidy(connection, ERASE_S), ERASE_S + 1)
+        except StoreError as error:
+            raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
 
     async def _stored(self, query: str, *values: object) -> list[Stored]:
         return [rows.stored(row) for row in await self._others.fetch(query, *values)]

@@ -1,12 +1,11 @@
-"""Erasing a person: what is deleted in one transaction.
+"""Erasing a person: what is deleted in one transaction, and what is taken out of the tables' pages after it.
 
 What the promise is stands in heardback.stores. PostgreSQL overwrites nothing in place: rows that were deleted stand in
-their pages until VACUUM takes them out.
+their pages until VACUUM takes them out. Where that has to be done is noted with the deletion, so that it is not missed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -18,17 +17,14 @@ from heardback.stores.postgres.ledger import Ledger
 from heardback.stores.postgres.schema import QUERIES
 
 WEEK_MS = 604_800_000
-SMALL = ("dead_letters", "batches", "suppressions", "site_ids", "series")
+SMALL = "dead_letters, batches, suppressions, site_ids, series"
 """Tables of little that may name somebody."""
 
 
-async def forget(
-    connection: asyncpg.Connection, recipient: str, person: str, now: float
-) -> tuple[Forgotten, list[UUID]]:
+async def forget(connection: asyncpg.Connection, recipient: str, person: str, now: float) -> Forgotten:
     """Erase what the tables hold of a person; their suppressions stand under the keyed hash from now on.
 
-    Gives how much that was, and the ids of the events. The locks are taken in the order in which others take them: the
-    log, cursors, batches, dead letters, counts.
+    The locks are taken in the order in which others take them: the log, cursors, batches, dead letters, counts.
     """
     async with connection.transaction():
         await connection.execute(QUERIES["lock_log"])
@@ -42,7 +38,9 @@ async def forget(
         await connection.execute(QUERIES["delete_events"], event_ids)
         suppressions = await rename(connection, recipient, person)
         await connection.execute(QUERIES["forgotten"], person, now, int(now * 1000))
-    return Forgotten(len(event_ids), len(dead), batches, suppressions), event_ids
+        weeks = {(event_id.int >> 80) // WEEK_MS for event_id in event_ids}
+        await connection.execute(QUERIES["note_untidy"], [None, *sorted(weeks)])
+    return Forgotten(len(event_ids), len(dead), batches, suppressions)
 
 
 async def unpin(connection: asyncpg.Connection, event_ids: list[UUID]) -> int:
@@ -64,11 +62,15 @@ async def rename(connection: asyncpg.Connection, recipient: str, person: str) ->
     return len(found)
 
 
-def tidying(event_ids: Sequence[UUID]) -> list[str]:
-    """Give the statements that take deleted rows out of the tables now, and not when enough of them has gathered.
+async def tidy(connection: asyncpg.Connection, within_s: int) -> None:
+    """Take deleted rows out of the tables now, and not when enough of them has gathered; all that was noted before.
 
-    Indexes of the events hold no text: they may wait. So may a table that somebody else tidies at this moment.
+    Indexes of the events hold no text: they may wait.
     """
-    weeks = sorted({(event_id.int >> 80) // WEEK_MS for event_id in event_ids})
-    tidy = f"VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON) {', '.join(SMALL)}"
-    return [tidy, *(f"VACUUM (SKIP_LOCKED) events_{week}" for week in weeks)]
+    found = await connection.fetch(QUERIES["untidy"])
+    await connection.execute(f"SET statement_timeout = '{within_s}s'")
+    for week, there, numbers in found:
+        if there:
+            await connection.execute(f"VACUUM (INDEX_CLEANUP ON) {SMALL}" if week is None else f"VACUUM events_{week}")
+        await connection.execute(QUERIES["tidied"], numbers)
+    await connection.execute("RESET statement_timeout")

@@ -27,27 +27,12 @@ SELECT site_id, event_id FROM site_ids WHERE site_id = ANY ($1);
 
 -- name: neighbours
 -- Gives the number of each vicinity with the events in it; $7 is how many are looked at, $8 and $9 are the first and the
--- last time of all, so that other weeks are not even opened.
--- Among the newest events of the recipient between the times those of the letter are picked: never more is looked at.
-SELECT number, position, near.event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
-FROM unnest($1::integer[], $2::text[], $3::integer[], $4::text[], $5::uuid[], $6::uuid[])
-    AS wanted (number, whose, whose_sum, letter, since, until)
-CROSS JOIN LATERAL (
-    SELECT * FROM events
-    WHERE recipient_sum = whose_sum AND event_id >= since AND event_id < until AND event_id >= $8 AND event_id < $9
-    ORDER BY event_id DESC LIMIT $7
-) AS near
-LEFT JOIN verdicts ON verdicts.event_id = near.event_id AND verdicts.event_id >= $8 AND verdicts.event_id < $9
-WHERE lower(recipient) = lower(whose COLLATE "C") AND message_id = letter
-ORDER BY number, position;
+-- last time of all.
+SELECT number, (event).* FROM neighbours($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: keep
--- Keeps the first verdicts on events.
-INSERT INTO verdicts AS known (event_id, verdict, class)
-SELECT event_id, judged.verdict, judged.class
-FROM unnest($1::uuid[], $2::bytea[], $3::text[]) AS judged (event_id, verdict, class) JOIN events USING (event_id)
-ORDER BY event_id
-ON CONFLICT (event_id) DO UPDATE SET verdict = excluded.verdict WHERE known.verdict IS NULL;
+-- Keeps the first verdicts on events; $4 and $5 are the first and the last of those.
+SELECT keep($1, $2, $3, $4, $5);
 
 -- name: revise
 -- Keeps later verdicts, and appends the verdict events that tell of them.
@@ -114,9 +99,8 @@ WITH saved AS (
     WHERE known.id <> excluded.id
 ), buried AS (
     INSERT INTO dead_letters AS known (destination, event_id, answer, at, position)
-    SELECT name, dead.event_id, dead.answer, dead.at, coalesce(events.position, 0)
+    SELECT name, dead.event_id, dead.answer, dead.at, position_of(dead.event_id)
     FROM saved CROSS JOIN unnest($24::uuid[], $25::text[], $26::double precision[]) AS dead (event_id, answer, at)
-    LEFT JOIN events ON events.event_id = dead.event_id
     ON CONFLICT (destination, event_id) DO UPDATE SET answer = excluded.answer, at = excluded.at, retried = FALSE
 ), unburied AS (
     DELETE FROM dead_letters USING saved WHERE destination = name AND event_id = ANY ($27::uuid[])
@@ -190,6 +174,21 @@ INSERT INTO suppressions AS known (key, recipient, list, since, message_id, reci
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (key) DO UPDATE SET since = known.since
 RETURNING recipient, list, since, message_id;
+
+-- name: suppress_all
+-- Puts recipients among the suppressions, but not where one stands there, or who was forgotten does under another key;
+-- gives how many. In the order of their keys, so that no two nodes wait for each other.
+WITH added AS (
+    INSERT INTO suppressions (key, recipient, list, since, message_id, recipient_sum)
+    SELECT key, recipient, list, since, message_id, recipient_sum
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::uuid[])
+        WITH ORDINALITY AS given (key, recipient, list, since, message_id, recipient_sum, other, number)
+    WHERE NOT EXISTS (SELECT 1 FROM suppressions AS known WHERE known.key = given.other)
+    ORDER BY key, number
+    ON CONFLICT (key) DO NOTHING
+    RETURNING key
+)
+SELECT count(*) FROM added;
 
 -- name: release
 -- Takes what stands under a key out of the suppressions; gives it.
@@ -271,3 +270,16 @@ RETURNING list, since;
 INSERT INTO suppressions AS known (key, recipient, list, since, message_id, recipient_sum)
 VALUES ($1, $2, $3, $4, '', $5)
 ON CONFLICT (key) DO UPDATE SET since = least(known.since, excluded.since), message_id = '';
+
+-- name: note_untidy
+-- Notes in which weeks' events, NULL for the tables of little, deleted rows are to be taken out of their pages.
+INSERT INTO untidy (week) SELECT unnest($1::integer[]);
+
+-- name: untidy
+-- Gives where that has to be done: the week, whether it is still there, and the notes of it.
+SELECT week, week IS NULL OR EXISTS (SELECT 1 FROM weeks WHERE weeks.week = untidy.week), array_agg(number)
+FROM untidy GROUP BY week ORDER BY week;
+
+-- name: tidied
+-- Takes notes away.
+DELETE FROM untidy WHERE number = ANY($1);

@@ -237,6 +237,14 @@ def of_suppression(suppression: Suppression) -> Row:
     )
 
 
+def of_suppressions(given: Sequence[Suppression], hashes: Sequence[str]) -> list[list[Any]]:
+    """Give the columns that suppress_all takes."""
+    table = [
+        (*of_suppression(each), suppression_key(hashed, each.list)) for each, hashed in zip(given, hashes, strict=True)
+    ]
+    return [list(column) for column in zip(*table, strict=True)]
+
+
 def suppression(row: Row) -> Suppression:
     """Read a row of suppressions."""
     recipient, list_name, since, message_id = row

@@ -286,6 +286,10 @@ class SQLiteStore:
         """Put a recipient among the suppressions; one who is there keeps the first date."""
         return await self._writer.write(lambda connection: transactions.suppress(connection, suppression))
 
+    async def suppress_all(self, given: Sequence[Suppression], hashes: Sequence[str]) -> int:
+        """Put recipients among the suppressions, all in one commit; say how many are new."""
+        return await self._writer.write(lambda connection: transactions.suppress_all(connection, given, hashes))
+
     async def release(self, recipient: str, list_name: str) -> bool:
         """Take a recipient out of the suppressions of a list; say whether there was one."""
         key = text(recipient), text(list_name)

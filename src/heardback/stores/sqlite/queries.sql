@@ -50,6 +50,13 @@ INSERT INTO suppressions (recipient, list, since, message_id)
 VALUES (:recipient, :list, :since, :message_id)
 ON CONFLICT (recipient, list) DO NOTHING;
 
+-- name: suppress_new
+-- Puts a recipient among the suppressions, unless one stands there, or who was forgotten does under the keyed hash.
+INSERT INTO suppressions (recipient, list, since, message_id)
+SELECT :recipient, :list, :since, :message_id
+WHERE NOT EXISTS (SELECT 1 FROM suppressions WHERE recipient = :hash AND list = :list)
+ON CONFLICT (recipient, list) DO NOTHING;
+
 -- name: suppression
 -- Gives the suppression of a recipient in a list.
 SELECT recipient, list, since, message_id FROM suppressions WHERE recipient = ? AND list = ?;

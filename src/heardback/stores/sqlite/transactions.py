@@ -94,6 +94,13 @@ async def suppress(connection: aiosqlite.Connection, suppression: Suppression) -
     return Suppression(*row)
 
 
+async def suppress_all(connection: aiosqlite.Connection, given: Sequence[Suppression], hashes: Sequence[str]) -> int:
+    """Put recipients among the suppressions who do not stand there, by name or keyed hash; give how many."""
+    values = [{**rows.of_suppression(each), "hash": hashed} for each, hashed in zip(given, hashes, strict=True)]
+    added = await connection.executemany(QUERIES["suppress_new"], values)
+    return max(added.rowcount, 0)
+
+
 async def consent(connection: aiosqlite.Connection, said: Person) -> Person:
     """Keep what a person said, and give what stands there."""
     await connection.execute(QUERIES["consent"], rows.of_person(said))

@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in. Counted in memory, by each worker for itself."""
+"""How often somebody may come with a wrong token. Counted in memory, by each worker for itself."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from heardback.events import Clock
 from heardback.privacy import unmapped
 
 WINDOW_S = 60
-EACH = 5
-"""Wrong tokens from one address, or one /64 of IPv6, in a window."""
-ALL = 100
-"""Wrong tokens from everywhere in a window."""
+EACH, ALL = 5, 100
+"""Wrong tokens from one address, or one /64 of IPv6, in a window, and from everywhere: of people who sign in."""
 ADDRESSES_AT_MOST = 1_000
 
 
 class Attempts:
     """Wrong tokens of the last window: by address, and in all."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        """Know of none."""
+    def __init__(self, clock: Clock = time.monotonic, each: int = EACH, everywhere: int = ALL) -> None:
+        """Know of none; at most so many are borne in a window from one address, and from everywhere."""
+        self._each, self._everywhere = each, everywhere
         self._clock = clock
         self._all: list[float] = []
         self._by_address: OrderedDict[str, list[float]] = OrderedDict()
@@ -31,14 +30,18 @@ class Attempts:
         since = self._clock() - WINDOW_S
         self._all = [at for at in self._all if at > since]
         own = [at for at in self._by_address.get(network_of(address), []) if at > since]
-        free = [times[-most] - since for times, most in ((self._all, ALL), (own, EACH)) if len(times) >= most]
+        free = [
+            times[-most] - since
+            for times, most in ((self._all, self._everywhere), (own, self._each))
+            if len(times) >= most
+        ]
         return max(free, default=0.0)
 
     def failed(self, address: str) -> None:
         """Count a wrong token."""
         now, network = self._clock(), network_of(address)
         self._all.append(now)
-        self._by_address[network] = [*self._by_address.pop(network, []), now][-EACH:]
+        self._by_address[network] = [*self._by_address.pop(network, []), now][-self._each :]
         if len(self._by_address) > ADDRESSES_AT_MOST:
             self._by_address.popitem(last=False)
 
