@@ -340,7 +340,7 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
 
     async def failed(error: Exception) -> None:
         faults.append(error)
-        del faults[:-1]
+        del faults[:-3]
 
     async def lost() -> None:
         if not client.is_closed:
@@ -365,5 +365,6 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
                 user_credentials=credentials or None,
             )
     except StoreError as error:
-        raise StoreError(f"{error}: {faults[-1]}" if faults else str(error)) from error
+        # who is refused is hung up on, and that may be the last fault of several
+        raise StoreError(": ".join(dict.fromkeys(map(str, [error, *faults])))) from error
     return client
