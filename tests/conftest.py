@@ -57,6 +57,18 @@ settings.load_profile("default")
 
 
 @pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]  # noqa: ANN201  pluggy's generator has no public type
+    """Let the programs of a test that is marked `no_cover` run without coverage, as the test itself does.
+
+    So are tests that do a thing many thousand times: under coverage all of it takes twice as long.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("no_cover"):
+            patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # type: ignore[no-untyped-def]  # noqa: ANN201  pluggy's generator has no public type
     """Turn a skip into a failure under CI: there, everything that a test needs is installed."""
     outcome = yield

@@ -36,6 +36,7 @@ class JumpingClock:
         return time.time() + self._off
 
 
+@pytest.mark.no_cover
 def test_nothing_is_lost_whoever_dies(tmp_path: Path) -> None:
     """20,000 readers, `kill -9` five times, four receivers of which three misbehave: every promise is kept."""
     findings = asyncio.run(live(Plan(requests=20_000, a_second=900, kills=5), tmp_path))

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from heardback.events import Record
 from heardback.stores import DeadLetter
 from heardback.stores.jetstream import JetStreamStore
@@ -146,6 +148,7 @@ async def kept(cluster: Cluster, folder: Path) -> tuple[list[Record], list[DeadL
         await store.close()
 
 
+@pytest.mark.no_cover
 def test_nothing_is_lost_whoever_dies(tmp_path: Path) -> None:
     """20,000 readers at three trackers, of which one dies, and so does the server that leads: every promise is kept."""
     with Cluster(tmp_path) as cluster:

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from heardback.events import Record, milliseconds_of
 from heardback.stores.postgres import PostgresStore
 from tests.chaos import ROUND_BATCHES, TROUBLES, Findings, Script, broken_at, settled, table
@@ -21,6 +23,7 @@ NAMES = ("steady", "refusing", "breaking")
 TAKEN_OVER_WITHIN_S = 15.0
 
 
+@pytest.mark.no_cover
 def test_nothing_is_lost_whoever_dies(tmp_path: Path) -> None:
     """20,000 readers; `kill -9` of a tracker, of PostgreSQL, of the tracker that delivers: every promise is kept."""
     with PostgresServer() as server:

@@ -180,7 +180,7 @@ class TestLetter:
         """No signature: no mail program offers one-click for it."""
         finding = self.judged(Tracker.of(SETTINGS).rewrite(LETTER, "jane@example.org"))
         assert (finding.state, "dkim = {" in finding.remedies["heardback"]) == ("wrong", True)
-        assert "port 10026" in finding.remedies["Postfix"]
+        assert "`[relay] dkim = { … }`. Postfix: or let the milter sign at port 10026" in finding.line
 
     def test_signed_before_the_rewrite(self, signer: Signer) -> None:
         """Such a signature does not cover what the rewrite added."""
