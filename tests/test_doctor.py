@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from heardback.doctor import Finding, Probe, connection, letters, reader, services
+from heardback.doctor.causes import REDIRECT, TO_HTTPS, misanswered
 from heardback.doctor.findings import ok, wrong
 from heardback.doctor.probe import Answer as Got
 from heardback.doctor.probe import Seen
@@ -40,6 +41,25 @@ def test_a_name_that_is_none(host: str) -> None:
     probe = Probe.of(SETTINGS, resolve=host)
     assert connection.connection(probe).says == "t.example.com cannot be reached: this is no name of a host"
     assert probe.ask("GET", probe.link()).trouble == "this is no name of a host"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "location", "remedies"),
+    [
+        ("http://t.example.com", "https://t.example.com/c/x", TO_HTTPS),
+        ("http://t.example.com:8080", "https://T.example.com:8443/c/x", TO_HTTPS),
+        ("http://[2001:db8::1]", "https://[2001:db8::1]/c/x", TO_HTTPS),
+        ("http://t.example.com", "https://t.example.community/c/x", REDIRECT),
+        ("http://t.example.com", "http://t.example.com/login", REDIRECT),
+        ("http://t.example.com", "/login", REDIRECT),
+        ("https://t.example.com", "https://t.example.com/login", REDIRECT),
+    ],
+)
+def test_where_a_redirect_leads(base_url: str, location: str, remedies: object) -> None:
+    """To https at the same host is one thing, to anywhere else another."""
+    probe = Probe.of(parse({"base_url": base_url, "keys": [KEY]}, {}))
+    answer = Got(302, (("Location", location),))
+    assert misanswered("path", probe, "GET", probe.link(), answer).remedies is remedies
 
 
 class TestAddress:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from heardback.counters import GATES
 from heardback.doors.domains import prefixes
@@ -67,6 +67,8 @@ class Http(HttpToolsProtocol):
     """Bytes that came since the last head or piece of a body: of a head, of chunks' extensions, of trailers."""
     _refusal = ""
     """What is still to be said of bytes that are no HTTP."""
+    _cycles: Sequence[RequestResponseCycle] = ()
+    """The requests that are not answered yet; uvicorn knows the newest alone."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin."""
@@ -81,9 +83,7 @@ class Http(HttpToolsProtocol):
         if self._idle > LONGEST_HEAD and not self.transport.is_closing():
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.write(TOO_LARGE)
-            else:
-                self.cycle.disconnected = True
-            self.transport.close()
+            self._hang_up()
 
     def on_message_begin(self) -> None:
         """Begin a request, unless too many wait: uvicorn would read them all before it answers the second."""
@@ -95,6 +95,7 @@ class Http(HttpToolsProtocol):
         """Take a head."""
         self._idle = 0
         super().on_headers_complete()
+        self._cycles = [each for each in (*self._cycles, self.cycle) if not each.response_complete]
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -110,14 +111,24 @@ class Http(HttpToolsProtocol):
             self._refusal = msg
             return
         super().send_400_response(msg)
-        if self.cycle:
-            self.cycle.disconnected = True
+        self._hang_up()
 
     def on_response_complete(self) -> None:
         """Go on."""
         super().on_response_complete()
         if self._refusal and self.cycle and self.cycle.response_complete and not self.transport.is_closing():
             self.send_400_response(self._refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._hang_up()
+        super().connection_lost(exc)
+
+    def _hang_up(self) -> None:
+        """Close; what is not answered yet writes nothing any more, which would be an error in the log."""
+        for each in self._cycles:
+            each.disconnected = not each.response_complete
+        self.transport.close()
 
 
 class RestOfHttp(Http):
