@@ -45,7 +45,9 @@ def relaying(next_hop: NextHop | str, patience: Patience | None = None, **relay:
     background, ending = Background(), asyncio.Event()
     host, port = host_and_port(relay.get("listen", "127.0.0.1:0"))
     bound = socket.create_server((host, port))
-    serving = asyncio.run_coroutine_threadsafe(Relay.of(settings, patience).serve(bound, ending), background.loop)
+    serving = asyncio.run_coroutine_threadsafe(
+        Relay.of(settings, patience=patience).serve(bound, ending), background.loop
+    )
     try:
         yield bound.getsockname()[1]
     finally:

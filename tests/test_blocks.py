@@ -55,6 +55,13 @@ def standing(*blocks: Block) -> Blocked:
         ("*.shop.example", "https://a.b.shop.example/", True),
         ("*.shop.example", "https://shop.example/", False),
         ("192.0.2.7", "http://192.0.2.7:81/", True),
+        ("192.0.2.7", "http://3221225991/", True),
+        ("0xC0.0.0x207", "http://0300.0.02.07.:80/x", True),
+        ("\uff45vil.example:443", "https://EVIL.example/", True),
+        ("evil.example", "https://%EF%BD%85vil%E3%80%82example/", True),
+        ("*.b\xfccher.example", "https://www.xn--bcher-kva.example/", True),
+        ("[2001:DB8:0::1]:443", "http://[2001:db8::0.0.0.1]/", True),
+        ("::ffff:c000:207", "http://192.0.2.7/", True),
         ("2001:db8::1", "http://[2001:DB8::1]/", True),
     ],
 )
@@ -86,6 +93,8 @@ def test_what_is_lifted_holds_no_more() -> None:
     [
         ("host", "Shop.Example.", "shop.example"),
         ("host", "*.Shop.example", "*.shop.example"),
+        ("host", "[2001:DB8::1]:80", "2001:db8::1"),
+        ("host", "3221225991", "192.0.2.7"),
         ("link", " https://b\xfccher.example/\xe9\n", "https://xn--bcher-kva.example/%C3%A9"),
         ("link", TARGET, TARGET),
         ("link", "mailto:x@y", "mailto:x@y"),
@@ -102,6 +111,9 @@ def test_a_value_is_as_tokens_have_it(kind: str, text: str, value: str) -> None:
     [
         ("host", "https://x"),
         ("host", "a b"),
+        ("host", "x:y"),
+        ("host", "me@x.example"),
+        ("host", "*."),
         ("host", ""),
         ("link", "shop.example"),
         ("link", "ftp://x"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -200,6 +201,24 @@ def test_letters_sent_before_do_not_name_the_forgotten_again(tmp_path: Path) -> 
         assert len(told) == 1
 
     on_store(tmp_path, story)
+
+
+def test_somebody_is_erased_again_once_appends_have_ended(tmp_path: Path) -> None:
+    """What another node was appending when it heard of them is there, if at all, before the second time."""
+    times: list[float] = []
+
+    def clock() -> float:
+        times.append(time.monotonic())
+        return NOON
+
+    async def go() -> None:
+        store = await SQLiteStore.open(tmp_path / "slow.db", busy_s=0.5)
+        await consents.forget(store, JANE, KEY_OF_HASHES, clock=clock)
+        await store.close()
+
+    asyncio.run(go())
+    first, second = times
+    assert second - first >= following.EVERY_S + 0.5
 
 
 def test_a_suppression_is_found_under_both_names(tmp_path: Path) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heardback.doctor import Finding, Probe, connection, letters, reader, services
+from heardback.doctor.causes import REDIRECT, TO_HTTPS, misanswered
 from heardback.doctor.findings import ok, wrong
 from heardback.doctor.probe import Answer as Got
 from heardback.doctor.probe import Seen
@@ -40,6 +45,43 @@ def test_a_name_that_is_none(host: str) -> None:
     probe = Probe.of(SETTINGS, resolve=host)
     assert connection.connection(probe).says == "t.example.com cannot be reached: this is no name of a host"
     assert probe.ask("GET", probe.link()).trouble == "this is no name of a host"
+
+
+def test_a_server_that_never_ends() -> None:
+    """Who sends a byte now and then, and so would be waited for for ever, is hung up on after all."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(drip, server)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        probe = replace(Probe.of(parse({"base_url": url, "keys": [KEY]}, {})), timeout_s=0.3)
+        assert probe.ask("GET", probe.link()).trouble == "no whole answer within 0.3 s"
+
+
+def drip(server: socket.socket) -> None:
+    """Answer one who asks with a head that goes on and on, until they hang up."""
+    line, _ = server.accept()
+    with line, suppress(OSError):
+        line.sendall(b"HTTP/1.1 302 Found\r\nX-Endless: ")
+        while line.send(b"x"):
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "location", "remedies"),
+    [
+        ("http://t.example.com", "https://t.example.com/c/x", TO_HTTPS),
+        ("http://t.example.com:8080", "https://T.example.com:8443/c/x", TO_HTTPS),
+        ("http://[2001:db8::1]", "https://[2001:db8::1]/c/x", TO_HTTPS),
+        ("http://t.example.com", "https://t.example.community/c/x", REDIRECT),
+        ("http://t.example.com", "http://t.example.com/login", REDIRECT),
+        ("http://t.example.com", "/login", REDIRECT),
+        ("https://t.example.com", "https://t.example.com/login", REDIRECT),
+    ],
+)
+def test_where_a_redirect_leads(base_url: str, location: str, remedies: object) -> None:
+    """To https at the same host is one thing, to anywhere else another."""
+    probe = Probe.of(parse({"base_url": base_url, "keys": [KEY]}, {}))
+    answer = Got(302, (("Location", location),))
+    assert misanswered("path", probe, "GET", probe.link(), answer).remedies is remedies
 
 
 class TestAddress:
@@ -180,7 +222,7 @@ class TestLetter:
         """No signature: no mail program offers one-click for it."""
         finding = self.judged(Tracker.of(SETTINGS).rewrite(LETTER, "jane@example.org"))
         assert (finding.state, "dkim = {" in finding.remedies["heardback"]) == ("wrong", True)
-        assert "port 10026" in finding.remedies["Postfix"]
+        assert "`[relay] dkim = { … }`. Postfix: or let the milter sign at port 10026" in finding.line
 
     def test_signed_before_the_rewrite(self, signer: Signer) -> None:
         """Such a signature does not cover what the rewrite added."""

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from heardback.doors.fast import FastDoor
 from heardback.doors.replies import Answer, Reply
-from heardback.doors.rest import RestOfHttp
+from heardback.doors.rest import PIPELINED_AT_MOST, RestOfHttp
 from heardback.events import Event, new_id
 from heardback.formats import native
 from heardback.journal import Journal
@@ -273,11 +273,28 @@ def test_a_redirect_tells_listed_hosts_of_the_click(pair: Sequence[Program]) -> 
             assert "?hb=" in program.ask(method, path).header("location")
 
 
-def test_a_head_has_a_bound(pair: Sequence[Program]) -> None:
-    """A head that never ends is refused at 64 KiB, by the fast door alone: uvicorn would take all of it."""
-    endless = f"GET {OPEN} HTTP/1.1\r\nX: ".encode() + b"x" * 70_000
-    answer, closed = exchanged(pair[0].port, endless)
-    assert answer.startswith(b"HTTP/1.1 431 ") and closed
+ENDLESS = {
+    "a head": [f"GET {OPEN} HTTP/1.1\r\nX: ".encode() + b"x" * 70_000],
+    "a line": [b"GET /" + b"x" * 70_000],
+    "nothing": [b"\r\n" * 35_000],
+    "trailers": [request(f"POST {PRESS}", "Transfer-Encoding: chunked", body=b"0\r\n"), b"X: y\r\n" * 12_000],
+    "a piece's length": [request(f"POST {PRESS}", "Transfer-Encoding: chunked", body=b"1;"), b"x" * 70_000],
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_never_ends_has_a_bound(pair: Sequence[Program], what: str) -> None:
+    """Whoever says nothing with 64 KiB is hung up on, by both doors; uvicorn would keep all of it."""
+    for program in pair:
+        answer, closed = exchanged(program.port, *ENDLESS[what])
+        assert closed
+        assert answer.startswith(b"HTTP/1.1 431 ") == (len(ENDLESS[what]) == 1)
+    assert not any("Traceback" in line for program in pair for line in program.said)
+
+
+def test_requests_that_wait_have_a_bound(pair: Sequence[Program]) -> None:
+    """Of a thousand at once so many are answered, and then it is refused."""
+    assert same(pair, request("GET /robots.txt") * 1_000) == 1 + PIPELINED_AT_MOST + 1
 
 
 async def swallow(scope: Any, receive: Any, send: Any) -> None:

@@ -54,6 +54,12 @@ def test_what_strangers_write_is_read(content_type: str, body: bytes) -> None:
     assert not any(name for name, _ in form_of(body, content_type).fields)
 
 
+def test_fields_have_a_bound() -> None:
+    """A form of millions of them would take seconds to look at."""
+    assert form_of(b"&".join([b"f=1"] * 1_001), URLENCODED) == Form()
+    assert len(form_of(FIELD * 1_001, MULTIPART).fields) == len(form_of(b"&".join([b"f=1"] * 1_000), URLENCODED).fields)
+
+
 PIECES = [
     b"--b",
     b"\r\n",

@@ -168,6 +168,24 @@ class TestProjection:
         assert await everything(again) == [kept]
         await again.close()
 
+    async def test_another_stream_in_its_place(self, store: JetStreamStore, url: str, tmp_path: Path) -> None:
+        """Who runs on when the stream is deleted writes and tells nothing, gone or made anew, until started again."""
+        await store.append([click()])
+        stream = store._node.stream
+        await stream._ask(f"STREAM.DELETE.{stream._name}")
+        with pytest.raises(StoreError):
+            await store.append([click()])
+        new = await JetStreamStore.open(url, tmp_path / "new.db", HASH_KEY)
+        await new.append([kept := click()])
+        for asked in (store.end(), store.append([click()])):
+            with pytest.raises(StoreError, match="start this node again"):
+                await asked
+        await store.close()
+        again = await JetStreamStore.open(url, tmp_path / "node-0.db", HASH_KEY)
+        assert await everything(again) == await everything(new) == [kept]
+        await again.close()
+        await new.close()
+
     async def test_begun_anew_while_it_is_in_use(self, tmp_path: Path) -> None:
         """Who has to wait for a file that is being opened lets everybody else go on, also the one who opens it."""
         first, second = [await Projection.open(tmp_path / "node.db", stream) for stream in ("one", "another")]

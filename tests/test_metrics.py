@@ -32,8 +32,10 @@ from heardback.stores.sqlite import SQLiteStore
 from heardback.tracker import Tracker
 from tests import prometheus
 from tests.conftest import ROOT
-from tests.program import KEY, Program, wait_until
+from tests.nexthop import NextHop
+from tests.program import KEY, Program, free_port, wait_until
 from tests.receiver import Receiver
+from tests.relaying import LETTER, client
 from tests.test_outage import locked
 from tests.test_supervisor import workers_of
 
@@ -279,3 +281,17 @@ async def test_what_is_counted_is_seen_while_the_store_is_away(tmp_path: Path) -
     assert b"heardback_store_up 1.0" in there and b"heardback_destination_paused" in there
     assert b"heardback_store_up 0.0" in away and b"heardback_destination_paused" not in away
     assert b"heardback_events_lost_total 0.0" in away
+
+
+def test_replies_of_the_relay_are_counted(tmp_path: Path) -> None:
+    """By command and class of code: what the next hop said of recipients and letters, and what was out of turn."""
+    port = free_port()
+    relay = f'[relay]\nlisten = "127.0.0.1:{port}"\nnext_hop = "{{}}"'
+    with NextHop() as hop, Program(tmp_path, relay.format(hop.address)) as program, client(port) as smtp:
+        assert smtp.rcpt("jane@example.org")[0] == 503
+        for _ in range(2):
+            assert smtp.sendmail("shop@example.com", ["jane@example.org"], LETTER) == {}
+        counts = {labels[1:]: value for labels, value in scraped(program).items() if "relay" in labels[0]}
+    assert len(counts) == 9
+    counts = {labels: value for labels, value in counts.items() if value}
+    assert counts == {("2xx", "MAIL"): 2, ("2xx", "RCPT"): 2, ("5xx", "RCPT"): 1, ("2xx", "DATA"): 2}

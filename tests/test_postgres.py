@@ -10,14 +10,12 @@ from importlib.resources import files
 
 import asyncpg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from heardback.errors import StoreError
 from heardback.events import Record
-from heardback.stores import DeadLetter, Expired, Filter, Judged, Store
+from heardback.stores import DeadLetter, Expired, Filter, Judged, Store, Vicinity
 from heardback.stores.postgres import PostgresStore, rows
-from heardback.stores.postgres.connection import SETTINGS, hosts, place
+from heardback.stores.postgres.connection import SETTINGS
 from heardback.stores.postgres.schema import MIGRATIONS, QUERIES, migrate
 from heardback.stores.tables import NO_BOUND, first_id
 from tests.contract import HUMAN, NOON, OpenStore, StoreContract, click, everything, ids, unsubscribe
@@ -33,6 +31,12 @@ WEEK = 7 * 86_400
 MONDAY = 1_750_291_200
 """A second at which a week of the partitions begins; NOON is in the week before."""
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'series'::regclass AND NOT granted"
+
+OPENED = """
+SELECT relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation
+WHERE pid = pg_backend_pid() AND relname ~ '^(events|verdicts)_[0-9]+$' AND right(relname, 4) < $1
+"""
+"""The partitions of weeks before another that the transaction has opened."""
 
 
 @pytest.fixture
@@ -173,6 +177,27 @@ class TestWeeks:
         assert await everything(store) == records
         first = MONDAY // WEEK
         assert await weeks(url) == [0, 1, first - 1, first, first + 1, first + 500, first + 501, 465_401]
+
+    async def test_not_opened_in_vain(self, store: Store, url: str) -> None:
+        """What reads, judges and delivers the newest events opens no other week, the first time and ever after."""
+        await store.append([click(MONDAY + number * WEEK) for number in range(9)])
+        other = await connected(url)
+        await other.execute("INSERT INTO tally (block, week, events, last) VALUES (5, 0, 0, 5000)")  # and many more
+        await store.append([newest := click(MONDAY + 9 * WEEK)])
+        one = newest.event_id
+        around = Vicinity(newest.recipient, newest.message_id, (MONDAY + 9 * WEEK) * 1000, (MONDAY + 10 * WEEK) * 1000)
+        vicinity = rows.of_vicinities([around])
+        for query, *values in (
+            ("read_events", 5_000, 9, NO_BOUND),
+            ("neighbours", *vicinity, 200, *(column[0] for column in vicinity[-2:])),
+            ("keep", [one], [HUMAN], ["human"], one, one),
+            ("save_cursor", *rows.of_cursor(await store.start("main", 0), [DeadLetter("main", one, "400", NOON)], ())),
+        ):
+            for _ in range(7):  # from the sixth on a plan for any values is thought of
+                async with other.transaction():
+                    await other.fetch(QUERIES[query], *values)
+                    assert await other.fetch(OPENED, str(MONDAY // WEEK + 9)) == [], query
+        await other.close()
 
     async def test_dropped_whole(self, store: Store, url: str) -> None:
         """A week that is old and settled goes at once, however small the step, with all that is about its events."""
@@ -329,25 +354,6 @@ class TestSchema:
             name, description = section.splitlines()[:2]
             assert description.startswith("-- ")
             assert f'"{name}"' in code
-
-
-class TestRows:
-    """What goes into columns and URLs."""
-
-    @given(st.text(st.sampled_from("a01\x1a\0\u00e9")))
-    def test_text_comes_back(self, value: str) -> None:
-        """Whatever is in a text but lone surrogates comes back from a column, which holds no NUL."""
-        assert rows.plain(rows.text(value)) == value
-        assert "\0" not in rows.text(value)
-
-    def test_hosts(self) -> None:
-        """Each host of a URL is asked with all the rest of it; what is said aloud names no user."""
-        assert hosts("postgresql://u:p@a,b:5433,[::1]:1/x?sslmode=require") == [
-            "postgresql://u:p@a/x?sslmode=require",
-            "postgresql://u:p@b:5433/x?sslmode=require",
-            "postgresql://u:p@[::1]:1/x?sslmode=require",
-        ]
-        assert place("postgresql://u:p@a,b:5433/x?password=p") == "postgresql://a,b:5433/x"
 
 
 async def connected(url: str) -> asyncpg.Connection:

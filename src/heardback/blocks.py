@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from heardback import links
 from heardback.events import Clock
 from heardback.following import Changes
-from heardback.links import landing
-from heardback.settings import checks
+from heardback.links import hosts, landing
 from heardback.stores import Store
 from heardback.stores.blocks import BLOCK_KINDS, Block, BlockKind
 
@@ -109,7 +108,10 @@ def value_of(kind: BlockKind, text: str) -> str:
     if not text or len(text) > LONGEST:
         raise ValueError(f"a {kind} to be blocked has 1 to {LONGEST} characters")
     if kind == "host":
-        return checks.host_pattern(text).rstrip(".")
+        host = hosts.pattern(text)
+        if not host:
+            raise ValueError("this is no host; write example.com, or *.example.com for all below it")
+        return host
     if kind == "link":
         target, reason = links.target(text, mailto=True)
         if reason:

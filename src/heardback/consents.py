@@ -20,11 +20,8 @@ from heardback.formats import native
 from heardback.privacy import pseudonym
 from heardback.stores import Forgotten, Person, Store, Suppression
 
-KNOWN_WITHIN_S = 3.0
-"""When every node has heard of somebody to be forgotten, and holds nothing of them in memory any more.
-
-That is following.EVERY_S, and what an append that was under way may wait for the store's lock.
-"""
+LEARNS_WITHIN_S = 1.0
+"""When every node has heard of somebody to be forgotten: following.EVERY_S, and what reading takes."""
 
 
 class Consents:
@@ -129,15 +126,15 @@ def nameless(record: Record, person: str) -> Record:
 
 
 async def forget(
-    store: Store, recipient: str, hash_key: str, *, clock: Clock = time.time, known_within_s: float = KNOWN_WITHIN_S
+    store: Store, recipient: str, hash_key: str, *, clock: Clock = time.time, known_within_s: float | None = None
 ) -> Forgotten:
-    """Erase a person, and once more what nodes still had in memory; say how much. Raises StoreError.
+    """Erase a person, and once more what nodes still had in memory, or were appending; say how much. Raises StoreError.
 
     When it raises, or is cancelled, the job is not finished: the same call may be made again, and ends it.
     """
     person = pseudonym(recipient, hash_key)
     first = await store.forget(recipient, person, clock())
-    await asyncio.sleep(known_within_s)
+    await asyncio.sleep(LEARNS_WITHIN_S + store.append_s if known_within_s is None else known_within_s)
     second = await store.forget(recipient, person, clock())
     return Forgotten(
         first.events + second.events,

@@ -22,6 +22,8 @@ OTHER = "other"
 LATENCY_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0)
 CLASSES = ("2xx", "3xx", "4xx", "5xx", "none")
+COMMANDS, SPOKEN = ("MAIL", "RCPT", "DATA"), ("2xx", "4xx", "5xx")
+"""What the relay is asked, and the classes of what it says to that."""
 
 FRESH_S = 5.0
 """A worker that posted nothing for so long is dead: its gauges no longer count, though what it counted does."""
@@ -59,6 +61,7 @@ DURABLE = Family("heardback_events_durable_total", "Events that became durable."
 KEPT = Family("heardback_events_kept_total", "Events whose reader was answered before they were durable.")
 LOST = Family("heardback_events_lost_total", "Events that were given up.")
 POSTS = Family("heardback_webhook_posts_total", "POSTs to a destination, by their answer.", ("destination", "code"))
+REPLIES = Family("heardback_relay_replies_total", "Replies of the relay.", ("command", "code"))
 IN_MEMORY = Family("heardback_events_in_memory", "Events that are in memory and not durable yet.")
 AWAY = Family("heardback_workers_without_store", "Workers whose last commit failed.")
 POSTED_AT = Family("heardback_posted_at_seconds", "When a worker last posted its counts.")
@@ -77,6 +80,7 @@ class Plan:
             REQUESTS: [(door, str(status.value)) for door in doors for status in HTTPStatus],
             TOKENS: [(key,) for key in keys],
             BAD_TOKENS: [(kind,) for kind in DOORS],
+            REPLIES: [(command, code) for command in COMMANDS for code in SPOKEN],
             POSTS: [(name, code) for name in destinations for code in CLASSES],
             **{family: [()] for family in (COMMITS, WAITS, DURABLE, KEPT, LOST, *GAUGES)},
         }
@@ -142,6 +146,10 @@ class Counters:
         """Count a POST by its answer in a few words: `200`, `timed out`."""
         code = f"{answer[0]}xx"
         self.cells[self._plan.place(POSTS, destination, code if code in CLASSES else "none")] += 1
+
+    def replied(self, command: str, code: int) -> None:
+        """Count a reply of the relay to a command; of DATA, to the whole letter."""
+        self.cells[self._plan.place(REPLIES, command, f"{code // 100}xx")] += 1
 
     def show(self, family: Family, value: float) -> None:
         """Say what a number is by now that is counted, since the start, elsewhere."""

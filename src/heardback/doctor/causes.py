@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from heardback.doctor.findings import Finding, wrong
 from heardback.doctor.probe import Answer, Probe
+from heardback.doors.domains import name_of
 
 LOGIN = {
     "nginx": "take `auth_basic` and `auth_request` out of this location, or write `auth_basic off;`",
@@ -60,7 +61,8 @@ def remedies(probe: Probe, method: str, url: str, answer: Answer) -> Mapping[str
     """Give what to change, by the status of an answer."""
     status = answer.status
     if 300 <= status < 400:
-        is_to_https = url.startswith("http:") and answer.header("location").startswith(f"https://{probe.host}")
+        there = answer.header("location").removeprefix("https://").partition("/")[0]
+        is_to_https = url.startswith("http:") and name_of(there) == name_of(probe.parts.netloc)
         return TO_HTTPS if is_to_https else REDIRECT
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED):
         return LOGIN

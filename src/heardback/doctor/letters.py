@@ -21,13 +21,13 @@ AWAY: Mapping[str, str] = {"heardback": "let it go through the relay, the librar
 KEYS: Mapping[str, str] = {"heardback": "give whoever rewrites letters the base_url and the keys of the server"}
 ENCODED: Mapping[str, str] = {"heardback": "write it with Tracker.header_policy: encoded, it is dead"}
 UNSIGNED: Mapping[str, str] = {
-    "heardback": "`[relay] dkim = { … }`, or",
-    "Postfix": "let the milter sign at port 10026, behind the relay",
+    "heardback": "let the relay sign: `[relay] dkim = { … }`",
+    "Postfix": "or let the milter sign at port 10026, behind the relay",
 }
 UNCOVERED: Mapping[str, str] = {
-    "heardback": "`[relay] dkim = { … }` signs both; or",
-    "OpenDKIM": f"add {NAME} and {POST} to SignHeaders",
-    "Rspamd": "add both to `sign_headers`",
+    "heardback": "let the relay sign, which covers both: `[relay] dkim = { … }`",
+    "OpenDKIM": f"or add {NAME} and {POST} to SignHeaders",
+    "Rspamd": "or add both to `sign_headers`",
 }
 CHANGED: Mapping[str, str] = {
     "heardback": "sign after the rewrite: `[relay] dkim = { … }`, or a milter behind the relay",

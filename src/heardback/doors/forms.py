@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 LARGEST = 16_384
 LARGEST_FILE = 16 * 1024 * 1024
+FIELDS_AT_MOST = 1_000
 
 BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
 DISPOSITION = re.compile(rb"^content-disposition:\s*form-data\b(.*)", re.IGNORECASE | re.MULTILINE)
@@ -51,7 +52,7 @@ async def read(request: Request, largest: int) -> Form | None:
 def form_of(body: bytes, content_type: str) -> Form:
     """Read a body as its type says; what is no form is an empty one."""
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == "application/x-www-form-urlencoded":
+    if kind == "application/x-www-form-urlencoded" and body.count(b"&") < FIELDS_AT_MOST:
         return Form(parse_qsl(body.decode("latin-1"), keep_blank_values=True))
     return parts_of(body, content_type) if kind == "multipart/form-data" else Form()
 
@@ -75,7 +76,7 @@ def parts_of(body: bytes, content_type: str) -> Form:
 
 def parted(body: bytes, boundary: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Give what the head of each part says of it, and its content; what stands around the parts is passed over."""
-    for part in (b"\r\n" + body).split(b"\r\n--" + boundary)[1:]:
+    for part in (b"\r\n" + body).split(b"\r\n--" + boundary, FIELDS_AT_MOST)[1:]:
         head, _, content = part.partition(b"\r\n\r\n")
         if said := DISPOSITION.search(head):
             yield said[1], content

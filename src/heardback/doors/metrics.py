@@ -34,6 +34,7 @@ from heardback.counters import (
     OTHER,
     POSTED_AT,
     POSTS,
+    REPLIES,
     REQUESTS,
     TOKENS,
     WAITS,
@@ -55,7 +56,7 @@ POSTED_EVERY_S = 1.0
 STORE_WAITS_S = 5.0
 """Less than Prometheus' 10 s: what is counted is to be seen above all while the store hangs."""
 
-SHOWN = (REQUESTS, TOKENS, BAD_TOKENS, COMMITS, WAITS, DURABLE, KEPT, LOST, IN_MEMORY, POSTS)
+SHOWN = (REQUESTS, TOKENS, BAD_TOKENS, COMMITS, WAITS, DURABLE, KEPT, LOST, IN_MEMORY, POSTS, REPLIES)
 STORE_UP = "heardback_store_up"
 JUDGE_LAG = "heardback_judge_lag_seconds"
 DESTINATIONS: Mapping[str, tuple[str, str]] = {

@@ -5,7 +5,8 @@ Pure. What stands in the parameter is a token; that it goes to nobody else hangs
 
 import re
 from collections.abc import Collection
-from urllib.parse import unquote
+
+from heardback.links import hosts
 
 PARAMETER = "hb"
 
@@ -23,21 +24,20 @@ def host(url: str) -> str:
 
 
 def reached(url: str) -> str:
-    """Give the host that a browser would ask for, also where `host` has a doubt: with its escapes read."""
+    """Give the host that a browser would ask for, also where `host` has a doubt: in the one spelling of hosts."""
     authority = AUTHORITY.fullmatch(url)
-    found = HOST.fullmatch(unquote(authority[1]).lower()) if authority else None
-    return found[1].strip("[]").rstrip(".") if found else ""
+    return hosts.canonical(authority[1].rpartition("@")[2]) if authority else ""
 
 
-def listed(url: str, hosts: Collection[str]) -> bool:
+def listed(url: str, among: Collection[str]) -> bool:
     """Say whether an address lies on one of the hosts: `www.example.com`, or `*.example.com` for all below it."""
-    return bool(hosts) and under(host(url), hosts)
+    return bool(among) and under(host(url), among)
 
 
-def under(name: str, hosts: Collection[str]) -> bool:
+def under(name: str, among: Collection[str]) -> bool:
     """Say whether a host is one of those, or below one of them that is written `*.example.com`."""
     parents = (name[at:] for at, letter in enumerate(name) if letter == ".")
-    return bool(name) and (name in hosts or any(f"*{parent}" in hosts for parent in parents))
+    return bool(name) and (name in among or any(f"*{parent}" in among for parent in parents))
 
 
 def told(url: str, token: str) -> str:

@@ -147,11 +147,16 @@ def _ascii_authority(authority: str) -> str | None:
     if authority.isascii():
         return authority
     host, colon, port = authority.partition(":")
+    labels = a_labels(host)
+    return labels + colon + port if labels else None
+
+
+def a_labels(host: str) -> str | None:
+    """Give a host in A-labels (UTS 46), or None where it has none."""
     try:
-        return idna.encode(host, uts46=True).decode() + colon + port
+        return idna.encode(host, uts46=True).decode()
     except idna.IDNAError:
-        loose = _loose_labels(host)
-    return loose + colon + port if loose else None
+        return _loose_labels(host)
 
 
 def _loose_labels(host: str) -> str | None:

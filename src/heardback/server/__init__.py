@@ -143,7 +143,7 @@ async def serve(
         door = Door(configured(counted, settings, protocol_of(counted, public, settings, doors)), started)
         await judge.start()
         await dispatcher.start()
-        relay = relay_of(settings) if mail else None
+        relay = relay_of(settings, counters.replied) if mail else None
         async with asyncio.TaskGroup() as tasks:
             if mail and relay:
                 tasks.create_task(relay.serve(mail, ending))
@@ -206,14 +206,14 @@ def relaying(settings: Settings) -> socket.socket | None:
     return bound_to(*host_and_port(settings.relay.listen), "relay.listen")
 
 
-def relay_of(settings: Settings) -> Relay:
+def relay_of(settings: Settings, told: Callable[[str, int], None] = lambda command, code: None) -> Relay:
     """Make the relay that the settings describe. Raises SettingsError, also where its libraries are missing."""
     try:
         from heardback.doors.relay import Relay
     except ImportError as error:
         fix = "install them with pip install 'heardback[relay]', or take relay.next_hop out"
         raise SettingsError((f"relay.next_hop: the relay's libraries are missing ({error.name}): {fix}",)) from None
-    return Relay.of(settings)
+    return Relay.of(settings, told)
 
 
 def bound_to(host: str, port: int, names: str) -> socket.socket:

@@ -195,6 +195,9 @@ class Forgotten:
 class EventLog(Protocol):
     """Every event, in one order that never changes."""
 
+    append_s: float
+    """How long an append takes at most, until it raises."""
+
     async def append(self, records: Sequence[Record]) -> None:
         """Make the records durable, in this order; the same event id, or site id, twice is one event.
 

@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
-from heardback.doors.relay.conversation import Conversation, Manners
+from heardback.doors.relay.conversation import Conversation, Manners, Told, nobody
 from heardback.doors.relay.copies import Copies
 from heardback.doors.relay.delivery import Post
 from heardback.doors.relay.link import Patience, Server, is_loopback
@@ -40,8 +40,11 @@ class Relay:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    def of(cls, settings: Settings, patience: Patience | None = None) -> Relay:
-        """Make the relay that settings describe. Raises SettingsError where a file of theirs cannot be used."""
+    def of(cls, settings: Settings, told: Told = nobody, patience: Patience | None = None) -> Relay:
+        """Make the relay that settings describe; `told` counts replies, see Manners.
+
+        Raises SettingsError where a file of theirs cannot be used.
+        """
         faults = [fault for fault in (exposed(settings), circle(settings)) if fault]
         tls, signer = None, None
         try:
@@ -60,7 +63,7 @@ class Relay:
             Memory(settings.privacy.hash_key),
         )
         users = settings.relay.auth.get("users", {})
-        return cls(post, Manners(name(settings), tls, users, settings.relay.one_recipient))
+        return cls(post, Manners(name(settings), tls, users, settings.relay.one_recipient, told))
 
     async def serve(self, bound: socket.socket, ending: asyncio.Event) -> None:
         """Answer on a socket until `ending` is set and what is in flight has been answered."""

@@ -40,6 +40,12 @@ IDLE_S = 900.0
 PASSED_ON = ("8bitmime", "smtputf8", "pipelining", "dsn")
 """What is offered where the next hop offers it, besides SIZE: it is for the next hop to keep."""
 
+Told = Callable[[str, int], None]
+
+
+def nobody(command: str, code: int) -> None:
+    """Count no reply."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manners:
@@ -51,6 +57,8 @@ class Manners:
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Passwords by name; where there are any, a client must log in."""
     one_recipient: bool = False
+    told: Told = nobody
+    """Called with MAIL, RCPT or DATA, and the code of what was answered to it; of a letter, to the whole of it."""
 
 
 class Conversation(SMTP):
@@ -124,17 +132,17 @@ class Conversation(SMTP):
         if await self.check_helo_needed() or await self.check_auth_needed("MAIL"):
             return
         if self._delivery:
-            await self._answer(Reply(503, "5.5.1 There is a sender already"))
+            await self._answer(Reply(503, "5.5.1 There is a sender already"), "MAIL")
             return
         path = Path.read(arg, "FROM:")
         if path is None:
-            await self._answer(Reply(501, "5.5.4 Syntax: MAIL FROM:<address>"))
+            await self._answer(Reply(501, "5.5.4 Syntax: MAIL FROM:<address>"), "MAIL")
             return
         delivery = Delivery(self._post, path.words("MAIL", "FROM:"))
         refusal = await delivery.begin()
         if refusal is None:
             self._delivery = delivery
-        await self._answer(refusal or Reply(250, "2.1.0 Ok"))
+        await self._answer(refusal or Reply(250, "2.1.0 Ok"), "MAIL")
 
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Ask the next hop about a recipient; its reply is ours."""
@@ -142,31 +150,31 @@ class Conversation(SMTP):
             return
         path = Path.read(arg, "TO:")
         if self._delivery is None:
-            await self._answer(Reply(503, "5.5.1 There is no sender yet"))
+            await self._answer(Reply(503, "5.5.1 There is no sender yet"), "RCPT")
         elif path is None or not path.address:
-            await self._answer(Reply(501, "5.5.4 Syntax: RCPT TO:<address>"))
+            await self._answer(Reply(501, "5.5.4 Syntax: RCPT TO:<address>"), "RCPT")
         elif self._manners.one_recipient and self._delivery.transactions:
-            await self._answer(ONE_AT_A_TIME)
+            await self._answer(ONE_AT_A_TIME, "RCPT")
         elif len(self._delivery.transactions) >= RECIPIENTS:
-            await self._answer(TOO_MANY)
+            await self._answer(TOO_MANY, "RCPT")
         else:
-            await self._answer(await self._delivery.add(path.address, path.words("RCPT", "TO:")))
+            await self._answer(await self._delivery.add(path.address, path.words("RCPT", "TO:")), "RCPT")
 
     async def smtp_DATA(self, arg: str | None) -> None:
         """Take a letter. It is accepted once the next hop has accepted it."""
         if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
             return
         if self._delivery is None or not self._delivery.transactions:
-            await self._answer(Reply(503, "5.5.1 There is no recipient yet"))
+            await self._answer(Reply(503, "5.5.1 There is no recipient yet"), "DATA")
             return
         if arg:
-            await self._answer(Reply(501, "5.5.4 Syntax: DATA"))
+            await self._answer(Reply(501, "5.5.4 Syntax: DATA"), "DATA")
             return
         delivery, self._delivery = self._delivery, None
         self._busy = True
         try:
             await self._answer(Reply(354, "End data with <CR><LF>.<CR><LF>"))
-            await self._answer(await self._delivered(delivery))
+            await self._answer(await self._delivered(delivery), "DATA")
         finally:
             self._busy = False
             if self._ending:
@@ -247,7 +255,9 @@ class Conversation(SMTP):
         lines = letter.count(b"\r\n")
         return letter if letter.count(b"\r") == letter.count(b"\n") == lines else BARE
 
-    async def _answer(self, reply: Reply) -> None:
+    async def _answer(self, reply: Reply, to: str = "") -> None:
+        if to:
+            self._manners.told(to, reply.code)
         await self.push(reply.wire)
 
     def _set_rset_state(self) -> None:

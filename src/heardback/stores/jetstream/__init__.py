@@ -32,7 +32,7 @@ from heardback.stores.jetstream import erasure
 from heardback.stores.jetstream.messages import Message, Verdicts, Writer, decoded, parted, person_subject
 from heardback.stores.jetstream.node import Node
 from heardback.stores.jetstream.projection import QUERIES
-from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, Stream
+from heardback.stores.jetstream.stream import BUSY, GROUP, TRIES, WAIT_S, Stream, reaching
 from heardback.stores.sqlite import rows
 from heardback.stores.sqlite.schema import QUERIES as TABLES
 from heardback.stores.stats import Counts, Wanted
@@ -46,6 +46,7 @@ class JetStreamStore:
         """Take what is open; see `open`."""
         self._node = node
         self._writer = writer
+        self.append_s = WAIT_S
 
     @classmethod
     async def open(
@@ -75,7 +76,8 @@ class JetStreamStore:
 
         The same event id, or site id, twice is one event.
         """
-        await self._append_all(records, pressing=True)
+        async with reaching(self.append_s):
+            await self._append_all(records, pressing=True)
 
     async def restore(self, records: Sequence[Record]) -> None:
         """Append records as another store had them: of the unsubscribes each is one, and nobody is suppressed by it."""

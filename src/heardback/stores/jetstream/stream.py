@@ -87,6 +87,7 @@ class Stream:
         self._closed = False
         self.identity = ""
         """What no other stream has: when it was made."""
+        self._replaced = False
         self.replicas = 0
         self.largest = client.max_payload // 2
         """How many bytes a message may have; the other half is for its head, and for servers of smaller limits."""
@@ -133,6 +134,7 @@ class Stream:
         None where the last message of a subject was not the expected one, or an id is known. Raises StoreError, after
         which nobody knows whether they were stored.
         """
+        self._require_ours()
         answer = await self._published(messages)
         if error := answer.get("error"):
             if error.get("err_code") in QUICKER:
@@ -155,8 +157,14 @@ class Stream:
         return found
 
     async def end(self) -> int:
-        """Give the sequence of the last message there was, as the leader knows it."""
+        """Give the sequence of the last message there was, as the leader knows it.
+
+        Raises StoreError where somebody deleted the stream, and another stands in its place: what a node knows of the
+        one fits nothing in the other.
+        """
         info = await self._ask(f"STREAM.INFO.{self._name}")
+        self._replaced = str(info["created"]) != self.identity
+        self._require_ours()
         return int(info["state"]["last_seq"])
 
     async def is_end(self, after: int) -> bool:
@@ -273,6 +281,11 @@ class Stream:
                     raise
                 await asyncio.sleep(PAUSE_S)
 
+    def _require_ours(self) -> None:
+        if self._replaced:
+            fix = "start this node again, and it begins with what is there"
+            raise StoreError(f"JetStream: the stream {self._name} was deleted, and is another now: {fix}")
+
     @contextmanager
     def _use(self) -> Iterator[None]:
         if self._closed:
@@ -328,7 +341,7 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
 
     async def failed(error: Exception) -> None:
         faults.append(error)
-        del faults[:-1]
+        del faults[:-3]
 
     async def lost() -> None:
         if not client.is_closed:
@@ -353,5 +366,6 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
                 user_credentials=credentials or None,
             )
     except StoreError as error:
-        raise StoreError(f"{error}: {faults[-1]}" if faults else str(error)) from error
+        # who is refused is hung up on, and that may be the last fault of several
+        raise StoreError(": ".join(dict.fromkeys(map(str, [error, *faults])))) from error
     return client

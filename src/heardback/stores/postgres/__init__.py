@@ -48,7 +48,7 @@ class PostgresStore:
 
     def __init__(self, url: str, append_s: float) -> None:
         """Open nothing yet; see `open`."""
-        self._append_s = append_s
+        self.append_s = append_s
         server = Server(url)
         self._appender = Connections(server, 1)
         self._others = Connections(server, READERS)
@@ -84,7 +84,7 @@ class PostgresStore:
     async def _append(self, records: Sequence[Record], *, pressing: bool) -> None:
         if records:
             given = rows.of_records(records), pressing
-            await self._appender.use(lambda connection: connection.execute(QUERIES["append"], *given), self._append_s)
+            await self._appender.use(lambda connection: connection.execute(QUERIES["append"], *given), self.append_s)
 
     async def read(self, after: int, limit: int, max_bytes: int = 0) -> list[Stored]:
         """Give the events behind a position, oldest first."""

@@ -66,7 +66,7 @@ class SQLiteStore:
         self._reader = Connection(path, for_reading, busy_s, mend=mend, after=self._writer)
         # on its own, for counts take longer than most readers may wait
         self._counter = Connection(path, for_reading, busy_s, mend=mend, after=self._writer)
-        self._busy_s = busy_s
+        self.append_s = busy_s
         self._cursors: set[str] = set()
         """The names of the cursors that are used here."""
 
@@ -348,7 +348,7 @@ class SQLiteStore:
 
     async def _cut_log(self) -> None:
         """Cut the write-ahead log off, once whoever reads an old state of the file is done; or raise StoreError."""
-        end = time.monotonic() + self._busy_s
+        end = time.monotonic() + self.append_s
         while not await self._empty_log():
             if time.monotonic() > end:
                 raise StoreError("another process keeps the log in use")
