@@ -42,6 +42,7 @@ class Meter:
 class TestPace:
     """So many requests a minute, evenly."""
 
+    @pytest.mark.no_cover
     @pytest.mark.parametrize(
         ("count", "concurrency", "per_minute", "minute_s"), [(2_000, 20, 15_000, 1.2), (240, 1, 6_000, 0.6)]
     )

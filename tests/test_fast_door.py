@@ -191,13 +191,16 @@ LATE = SHORT._replace(record=native.record(Event("open", new_id(), 0, "jane@exam
 LONG = Reply(Answer(200, b"content-length: 8000000\r\n", bytes(8_000_000)))
 
 
-def exchanged(port: int, *pieces: bytes, wait_s: float = 0.3) -> tuple[bytes, bool]:
-    """Send bytes; give all that is answered, less the dates, and whether the server closed the connection."""
+def exchanged(port: int, *pieces: bytes, first_s: float = 10, wait_s: float = 0.3) -> tuple[bytes, bool]:
+    """Send bytes; give all that is answered, less the dates, and whether the server closed the connection.
+
+    The answer is waited for for `first_s`, then what follows it for `wait_s`.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(0.02 if len(pieces) > 1 else 0)
-        connection.settimeout(wait_s)
+        connection.settimeout(first_s)
         got, closed = b"", False
         while not closed:
             try:
@@ -207,6 +210,7 @@ def exchanged(port: int, *pieces: bytes, wait_s: float = 0.3) -> tuple[bytes, bo
             except ConnectionResetError:
                 data = b""
             got, closed = got + data, not data
+            connection.settimeout(wait_s)
     return re.sub(rb"date: [^\r]*\r\n", b"", got), closed
 
 
@@ -495,5 +499,5 @@ def test_once_more_is_answered_alike(pair: Sequence[Program], shape: str) -> Non
 def test_nonsense_is_answered_alike(pair: Sequence[Program], pieces: list[str]) -> None:
     """Whatever is sent, neither server answers what the other does not."""
     given = "".join(pieces).encode("latin-1")
-    found = [exchanged(program.port, given, wait_s=0.1) for program in pair]
+    found = [exchanged(program.port, given, first_s=0.1, wait_s=0.1) for program in pair]
     assert found[0] == found[1]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import Message
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ PIXEL = re.compile(rb"<(?:amp-)?img\s+src=\"" + re.escape(BASE.encode()) + rb"/o
 ADDED = re.compile(rb"List-Unsubscribe(?:: <https://t\.example\.com/u/[\w.-]+>|-Post: List-Unsubscribe=One-Click)\r?\n")
 
 
+@cache
 def tracked(path: Path) -> tuple[bytes, Rewritten]:
     """A letter, and what became of it."""
     raw = path.read_bytes()

@@ -90,6 +90,7 @@ def test_any_text_is_read_and_nothing_else_changes(html: str) -> None:
     assert all(re.fullmatch(r"(?is)|http.*|.*tracking.*off.*", text) for text in changed)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "piece",
     [
@@ -112,6 +113,7 @@ def test_a_megabyte_of_anything_is_read(piece: str) -> None:
     assert read(f"<a href={X}>{html}", COLLAPSED).links[0].url == X
 
 
+@pytest.mark.no_cover
 def test_end_tags_do_not_look_through_all_that_is_open() -> None:
     """Deep svg with as many end tags that fit nothing is read in one go."""
     depth = 100_000
