@@ -302,15 +302,15 @@ class PostgresStore:
             return await erasure.forget(connection, recipient, person, now)
 
         forgotten = await self._others.use(work, ERASE_S)
-        await self._tidy()
+        try:
+            await self._tidy()
+        except StoreError as error:
+            raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
         return forgotten
 
     async def _tidy(self) -> None:
         """Take what was left of people who were forgotten out of the tables' pages. Raises StoreError."""
-        try:
-            await self._others.use(lambda connection: erasure.tidy(connection, ERASE_S), ERASE_S + 1)
-        except StoreError as error:
-            raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
+        await self._others.use(lambda connection: erasure.tidy(connection, ERASE_S), ERASE_S + 1)
 
     async def _stored(self, query: str, *values: object) -> list[Stored]:
         return [rows.stored(row) for row in await self._others.fetch(query, *values)]
