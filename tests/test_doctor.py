@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +45,24 @@ def test_a_name_that_is_none(host: str) -> None:
     probe = Probe.of(SETTINGS, resolve=host)
     assert connection.connection(probe).says == "t.example.com cannot be reached: this is no name of a host"
     assert probe.ask("GET", probe.link()).trouble == "this is no name of a host"
+
+
+def test_a_server_that_never_ends() -> None:
+    """Who sends a byte now and then, and so would be waited for for ever, is hung up on after all."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(drip, server)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        probe = replace(Probe.of(parse({"base_url": url, "keys": [KEY]}, {})), timeout_s=0.3)
+        assert probe.ask("GET", probe.link()).trouble == "no whole answer within 0.3 s"
+
+
+def drip(server: socket.socket) -> None:
+    """Answer one who asks with a head that goes on and on, until they hang up."""
+    line, _ = server.accept()
+    with line, suppress(OSError):
+        line.sendall(b"HTTP/1.1 302 Found\r\nX-Endless: ")
+        while line.send(b"x"):
+            time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

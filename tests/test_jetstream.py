@@ -310,6 +310,22 @@ class TestCluster:
                 await call
         await store.close()
 
+    async def test_closed_while_it_connects_anew(self, tmp_path: Path) -> None:
+        """When the server is gone a connection can be closed, whichever step it has come to on its way to another."""
+        async with running(Cluster(tmp_path, size=1)) as cluster:
+            streams = [await Stream.open(cluster.url, "", 1) for _ in range(4)]
+            cluster.kill(0)
+            await asyncio.gather(*(closed_behind(steps, stream) for steps, stream in enumerate(streams)))
+
+
+async def closed_behind(steps: int, stream: Stream) -> None:
+    """Close a connection so many steps after it broke."""
+    while stream._client.is_connected:
+        await asyncio.sleep(0)
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    await stream.close()
+
 
 async def fill(store: Store) -> None:
     """Let a little of everything happen."""

@@ -332,6 +332,15 @@ def test_the_files_that_everybody_expects(program: Program) -> None:
     assert missing.status == 404 and b"This link does not work" in missing.body
 
 
+@pytest.mark.parametrize("host", ["[", "a b", "x/y?z", "é"])
+def test_a_host_that_is_none(program: Program, host: str) -> None:
+    """Nothing is made of it: what is not here is said as to anybody."""
+    headers = {"Host": host}
+    assert program.ask("GET", "/nothing", headers=headers).status == 404
+    assert is_pixel(program.ask("GET", "/x/o/y", headers=headers))
+    assert program.ask("GET", "/dashboard/letters", headers=headers).header("location").endswith("?to=%2Fletters")
+
+
 def test_a_proxy_is_believed_if_it_is_trusted(program: Program) -> None:
     """The reader's address comes from X-Forwarded-For where the peer is a trusted proxy."""
     path = f"/o/{token('open', message_id='<proxy@example.com>')}"

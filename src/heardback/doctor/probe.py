@@ -11,10 +11,12 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from importlib.metadata import version
+from threading import Event, Timer
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -131,7 +133,7 @@ class Probe:
         """Send a request. Certificates are not looked at here, so that all else is seen in spite of a bad one."""
         began = self.clock()
         try:
-            with self.connected(unverified()) as line:
+            with self.connected(unverified()) as line, limited(line, self.timeout_s):
                 came_from = str(line.getsockname()[0])
                 answer = exchanged(line, method, url, body, headers or {})
         except (OSError, HTTPException) as error:
@@ -170,6 +172,29 @@ def exchanged(line: socket.socket, method: str, url: str, body: bytes | None, he
     response: HTTPResponse = connection.getresponse()
     with response:
         return Answer(response.status, tuple(response.getheaders()), response.read(LONGEST_BODY))
+
+
+@contextmanager
+def limited(line: socket.socket, seconds: float) -> Iterator[None]:
+    """Hang up after a time: a socket's own time-out begins anew with each byte. Raises TimeoutError then."""
+    late = Event()
+
+    def hang_up() -> None:
+        late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(line, socket.SHUT_RDWR)  # of TLS too, whose own lets go of what is being read
+
+    timer = Timer(seconds, hang_up)
+    timer.start()
+    try:
+        yield
+    except (OSError, HTTPException):
+        if not late.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError(errno.ETIMEDOUT, f"no whole answer within {seconds:g} s")
 
 
 def unverified() -> ssl.SSLContext:

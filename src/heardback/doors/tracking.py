@@ -200,7 +200,7 @@ class TrackingDoor:
 
     async def missing(self, request: Request, _: Exception | None = None) -> Response:
         """Show the page for what is not here; the pixel where a path begins like one but fits no route."""
-        if "/o/" in request.url.path and request.method in ("GET", "HEAD"):
+        if "/o/" in request.scope["path"] and request.method in ("GET", "HEAD"):
             return PIXEL_ANSWER.response()
         return self.pages.answer("not_found", 404, request)
 

@@ -107,7 +107,7 @@ class Desk:
 
     def to_sign_in(self, request: Request) -> Response:
         """Lead to the page where one signs in, and from there back; never with what stands in a query."""
-        path = request.url.path.removeprefix(request.scope.get("root_path", "")).removeprefix("/dashboard")
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", "")).removeprefix("/dashboard")
         back = {"to": path} if request.method == "GET" and path.strip("/") else {}
         return self.led("/sign-in", **back)
 

@@ -125,7 +125,8 @@ class Stream:
             await self._idle.wait()
         with suppress(StoreError):
             async with reaching():
-                await self._client.close()
+                # gathered, for one that is just connecting anew may end as if somebody had cancelled us
+                await asyncio.gather(self._client.close(), return_exceptions=True)
 
     async def publish(self, messages: Sequence[Message]) -> int | None:
         """Store messages behind one another, all or none; give the sequence of the last.
