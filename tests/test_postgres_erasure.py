@@ -10,11 +10,13 @@ import pytest
 
 from heardback.errors import StoreError
 from heardback.stores import Store
-from heardback.stores.postgres import PostgresStore
+from heardback.stores.postgres import READERS, PostgresStore
 from heardback.stores.postgres.connection import SETTINGS
 from tests.contract import NOON, click, everything
 from tests.postgres import PostgresServer
 
+LOCK = "LOCK TABLE series IN SHARE UPDATE EXCLUSIVE MODE"
+WAITS = "SELECT count(*) FROM pg_locks WHERE relation = 'series'::regclass AND NOT granted"
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'series'::regclass AND NOT granted"
 
 
@@ -40,6 +42,26 @@ async def test_what_could_not_be_tidied_is_later(postgres: PostgresServer, again
         await store.close()
 
 
+@pytest.mark.anyio
+async def test_many_are_forgotten_at_once(postgres: PostgresServer) -> None:
+    """While a VACUUM waits, one connection waits with it; everything else is answered through the others."""
+    async with postgres.database() as url:
+        store = await PostgresStore.open(url)
+        other = await asyncpg.connect(url, server_settings=SETTINGS)
+        async with other.transaction():
+            await other.execute(LOCK)
+            forgetting = [asyncio.ensure_future(store.forget(f"{n}@x", f"{n:032}", NOON)) for n in range(READERS)]
+            async with asyncio.timeout(20):
+                while await other.fetchval("SELECT count(*) FROM untidy") < READERS or not await other.fetchval(WAITS):
+                    await asyncio.sleep(0.02)
+            assert await store.end() == 0
+            assert await other.fetchval(WAITS) == 1
+        await asyncio.gather(*forgetting)
+        assert await other.fetchval("SELECT count(*) FROM untidy") == 0
+        await other.close()
+        await store.close()
+
+
 async def shrunk(store: Store) -> None:
     """Give back all there is, as retention does."""
     while await store.shrink(9):
@@ -49,7 +71,7 @@ async def shrunk(store: Store) -> None:
 async def disturbed(other: asyncpg.Connection, work: Coroutine[None, None, object]) -> None:
     """Do some work whose VACUUM fails."""
     async with other.transaction():
-        await other.execute("LOCK TABLE series IN SHARE UPDATE EXCLUSIVE MODE")
+        await other.execute(LOCK)
         working = asyncio.ensure_future(work)
         async with asyncio.timeout(20):
             while not await other.fetchval(CANCEL):

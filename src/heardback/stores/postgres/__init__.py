@@ -6,6 +6,7 @@ in erasure. What each method promises is said in heardback.stores.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -52,6 +53,8 @@ class PostgresStore:
         server = Server(url)
         self._appender = Connections(server, 1)
         self._others = Connections(server, READERS)
+        self._tidying = asyncio.Lock()
+        """So that of those who wait for one another's VACUUM one has a connection, and all others are read through."""
 
     @classmethod
     async def open(cls, url: str, append_s: float = 5.0, *, make: bool = True) -> PostgresStore:
@@ -310,7 +313,8 @@ class PostgresStore:
 
     async def _tidy(self) -> None:
         """Take what was left of people who were forgotten out of the tables' pages. Raises StoreError."""
-        await self._others.use(lambda connection: erasure.tidy(connection, ERASE_S), ERASE_S + 1)
+        async with self._tidying:
+            await self._others.use(lambda connection: erasure.tidy(connection, ERASE_S), ERASE_S + 1)
 
     async def _stored(self, query: str, *values: object) -> list[Stored]:
         return [rows.stored(row) for row in await self._others.fetch(query, *values)]
