@@ -13,7 +13,7 @@ import pytest
 
 from heardback.errors import StoreError
 from heardback.events import Record
-from heardback.stores import DeadLetter, Expired, Filter, Judged, Store, Vicinity
+from heardback.stores import DeadLetter, Expired, Filter, Judged, Store, Suppression, Vicinity
 from heardback.stores.postgres import PostgresStore, rows
 from heardback.stores.postgres.connection import SETTINGS
 from heardback.stores.postgres.schema import MIGRATIONS, QUERIES, migrate
@@ -30,7 +30,6 @@ from tests.postgres import PostgresServer
 WEEK = 7 * 86_400
 MONDAY = 1_750_291_200
 """A second at which a week of the partitions begins; NOON is in the week before."""
-CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'series'::regclass AND NOT granted"
 
 OPENED = """
 SELECT relname FROM pg_locks JOIN pg_class ON pg_class.oid = relation
@@ -118,6 +117,22 @@ class TestPostgres(StoreContract):
                 pass
         assert await everything(store) == [record]
         await store.close()
+
+    async def test_an_import_beside_presses(self, store: Store, url: str) -> None:
+        """Who puts many among the suppressions, and an append with several presses, never wait for each other in a ring."""
+        low, high = sorted(("a@x", "b@x"), key=lambda recipient: rows.suppression_key(recipient, ""))
+        many = [Suppression(recipient, "", 1) for recipient in (low, high)]
+        other = await connected(url)
+        async with other.transaction():
+            await other.execute(QUERIES["lock_log"])
+            await other.execute(QUERIES["suppress"], *rows.of_suppression(Suppression(high, "", 2)))
+            importing = asyncio.ensure_future(store.suppress_all(many, ["0" * 32] * 2))
+            async with asyncio.timeout(20):
+                while await other.fetchval("SELECT bool_and(granted) FROM pg_locks"):
+                    await asyncio.sleep(0.02)
+            await other.execute(QUERIES["suppress"], *rows.of_suppression(Suppression(low, "", 2)))
+        assert await importing == 0
+        await other.close()
 
     async def test_time_outs_of_the_server(self, store: Store) -> None:
         """The server itself ends what runs, or idles in a transaction, for too long: also where nobody waits any more."""
@@ -263,35 +278,6 @@ class TestWeeks:
             pass
         assert await weeks(url) == [int(now) // WEEK, int(now) // WEEK + 1]
         assert await everything(store) == [recent]
-
-
-@pytest.mark.anyio
-class TestTraces:
-    """What is left of somebody in the tables' pages once their rows are deleted."""
-
-    @pytest.mark.parametrize("again", ["forget", "shrink"])
-    async def test_what_could_not_be_tidied_is_later(self, store: Store, url: str, again: str) -> None:
-        """Where VACUUM fails it is said that all is erased but its traces; the same call, or retention, ends the job."""
-        await store.append([click(NOON)])
-        other = await connected(url)
-        times = "SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'series'"
-        async with other.transaction():
-            await other.execute("LOCK TABLE series IN SHARE UPDATE EXCLUSIVE MODE")
-            forgetting = asyncio.ensure_future(store.forget("jane@example.org", "0" * 32, NOON))
-            async with asyncio.timeout(20):
-                while not await other.fetchval(CANCEL):
-                    await asyncio.sleep(0.02)
-            with pytest.raises(StoreError, match="All is erased, but traces"):
-                await forgetting
-        assert await everything(store) == []
-        assert await other.fetchval(times) == 0
-        while again == "shrink" and await store.shrink(9):
-            pass
-        if again == "forget":
-            await store.forget("jane@example.org", "0" * 32, NOON)
-        assert await other.fetchval(times) == 1
-        assert await other.fetchval("SELECT count(*) FROM untidy") == 0
-        await other.close()
 
 
 @pytest.mark.anyio

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heardback.verdict import BY_AGENT, CLASSES, DELIVERY_S, WALK, WALK_MS, WINDOW_S, Seen, Verdict, judge
+from heardback.events import CLASSES
+from heardback.verdict import BY_AGENT, DELIVERY_S, WALK, WALK_MS, WINDOW_S, Seen, Verdict, judge
 
 CHROME = {"method": "GET", "agent": "browser", "browser": "chrome windows", "accept": "html"}
 IPHONE = {**CHROME, "browser": "safari iphone"}

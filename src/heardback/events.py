@@ -21,8 +21,9 @@ LETTER_TYPES: tuple[EventType, ...] = ("open", "click", "unsubscribe")
 """What a reader does with a letter: the types that Halon knows too."""
 
 EVENT_TYPES: tuple[EventType, ...] = (*LETTER_TYPES, "site", "verdict")
-CLASSES = ("human", "proxy", "machine", "unknown")
+Class = Literal["human", "proxy", "machine", "unknown"]
 """What a verdict calls the maker of an event."""
+CLASSES: tuple[Class, ...] = ("human", "proxy", "machine", "unknown")
 
 LATEST = 253_402_300_799
 """The last second of the year 9999, in Unix seconds."""

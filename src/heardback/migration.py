@@ -122,7 +122,6 @@ async def reached(source: Store, target: Store) -> tuple[int, int]:
 
 async def move_suppressions(source: Store, target: Store, done: Done) -> None:
     """Move who unsubscribed, those who were forgotten too, with their dates."""
-
     count = 0
     done("suppressions", count)
     async for page in suppressions_of(source):

@@ -26,12 +26,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def work(target: Callable[..., None], place: int, args: tuple[object, ...], sign: Semaphore) -> None:
-    """Be a worker, in its own process."""
-
-    def at_work() -> None:
-        sign.release()
-
-    target(place, *args, at_work)
+    """Be a worker, in its own process; `sign` cannot be pickled as a function."""
+    target(place, *args, sign.release)
 
 
 class Supervisor:

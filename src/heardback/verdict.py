@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
-Class = Literal["human", "proxy", "machine", "unknown"]
-CLASSES: tuple[Class, ...] = ("human", "proxy", "machine", "unknown")
+from heardback.events import Class
 
 WINDOW_S = 180
 """A neighbour further away than this, before or after, says nothing."""

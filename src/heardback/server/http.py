@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from heardback.settings import Settings
+
+C = TypeVar("C")
 
 ANSWERS_WITHIN_S = 4
 """How long requests in flight have to be answered once the end has come."""
@@ -67,9 +69,8 @@ class Door(uvicorn.Server):
         while True:
             open_ones = self.server_state.connections
             before, left = left, {each: each.transport.get_write_buffer_size() for each in open_ones}
-            for connection, size in left.items():
-                if 0 < before.get(connection, 0) <= size:
-                    connection.transport.abort()
+            for connection in stuck(before, left):
+                connection.transport.abort()
             await asyncio.sleep(READS_WITHIN_S)
 
     async def answer(self, sockets: list[socket.socket], ending: asyncio.Event) -> None:
@@ -82,3 +83,11 @@ class Door(uvicorn.Server):
     async def _exit_at(self, ending: asyncio.Event) -> None:
         await ending.wait()
         self.should_exit = True
+
+
+def stuck(before: Mapping[C, int], left: Mapping[C, int]) -> list[C]:
+    """Give those of which nothing was taken meanwhile, by the bytes that were left to be sent, and that are.
+
+    Who takes what is written has less left, or more where more was written; nothing is written to who does not.
+    """
+    return [each for each, size in left.items() if 0 < size == before.get(each)]

@@ -22,7 +22,7 @@ NEIGHBOURS_AT_MOST = 200
 """How many events of a recipient are looked at for a vicinity: a flood of them must not cost its square."""
 LARGEST_BATCH = 10_000
 WHOLE = 500
-"""Of how many records an append is all or none, whatever the engine."""
+"""Of how many records an append is all or none, and of how many recipients suppress_all, whatever the engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from operator import attrgetter
 from random import Random
 from typing import Any
 
+from heardback.events import CLASSES
 from heardback.signals import Observer
-from heardback.verdict import CLASSES, WINDOW_S, Seen, Verdict, judge
+from heardback.verdict import WINDOW_S, Seen, Verdict, judge
 from tests.bench.traffic.hits import Copy, Hit
 from tests.bench.traffic.machines import SCANNERS, prefetched
 from tests.bench.traffic.people import read

@@ -6,6 +6,7 @@ in erasure. What each method promises is said in heardback.stores.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -52,6 +53,8 @@ class PostgresStore:
         server = Server(url)
         self._appender = Connections(server, 1)
         self._others = Connections(server, READERS)
+        self._tidying = asyncio.Lock()
+        """So that of those who wait for one another's VACUUM one has a connection, and all others are read through."""
 
     @classmethod
     async def open(cls, url: str, append_s: float = 5.0, *, make: bool = True) -> PostgresStore:
@@ -302,15 +305,16 @@ class PostgresStore:
             return await erasure.forget(connection, recipient, person, now)
 
         forgotten = await self._others.use(work, ERASE_S)
-        await self._tidy()
+        try:
+            await self._tidy()
+        except StoreError as error:
+            raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
         return forgotten
 
     async def _tidy(self) -> None:
         """Take what was left of people who were forgotten out of the tables' pages. Raises StoreError."""
-        try:
+        async with self._tidying:
             await self._others.use(lambda connection: erasure.tidy(connection, ERASE_S), ERASE_S + 1)
-        except StoreError as error:
-            raise StoreError(f"All is erased, but traces of it are left ({error}): ask for it again.") from error
 
     async def _stored(self, query: str, *values: object) -> list[Stored]:
         return [rows.stored(row) for row in await self._others.fetch(query, *values)]

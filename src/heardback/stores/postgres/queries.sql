@@ -177,14 +177,17 @@ RETURNING recipient, list, since, message_id;
 
 -- name: suppress_all
 -- Puts recipients among the suppressions, but not where one stands there, or who was forgotten does under another key;
--- gives how many. In the order of their keys, so that no two nodes wait for each other.
-WITH added AS (
+-- gives how many. Presses of a button add several too, as they come: with the lock of the log neither waits for the
+-- other in a ring.
+WITH locked AS MATERIALIZED (
+    SELECT lock_log()
+), added AS (
     INSERT INTO suppressions (key, recipient, list, since, message_id, recipient_sum)
     SELECT key, recipient, list, since, message_id, recipient_sum
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::uuid[])
+    FROM locked, unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::uuid[])
         WITH ORDINALITY AS given (key, recipient, list, since, message_id, recipient_sum, other, number)
     WHERE NOT EXISTS (SELECT 1 FROM suppressions AS known WHERE known.key = given.other)
-    ORDER BY key, number
+    ORDER BY number
     ON CONFLICT (key) DO NOTHING
     RETURNING key
 )
