@@ -125,6 +125,7 @@ class Stream:
             await self._idle.wait()
         with suppress(StoreError):
             async with reaching():
+                self._client.set_server_pool([])
                 # gathered, for one that is just connecting anew may end as if somebody had cancelled us
                 await asyncio.gather(self._client.close(), return_exceptions=True)
 
@@ -334,7 +335,11 @@ def parsed(url: str) -> tuple[list[str], str]:
 
 
 async def connected(servers: list[str], credentials: str, within_s: float) -> Client:
-    """Connect to one of the servers; raise StoreError where none answers in time."""
+    """Connect to one of the servers; raise StoreError where none answers in time.
+
+    Who is given up, or closed, has no server left to try: to be cancelled may get lost in nats-py, see `reaching`, and
+    it would go on for ever.
+    """
     faults: list[Exception] = []
 
     client = Client()
@@ -350,6 +355,7 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
     async def back() -> None:
         log.warning("the connection to JetStream is there again")
 
+    given_up = asyncio.get_running_loop().call_later(within_s + PAUSE_S, client.set_server_pool, [])
     try:
         async with reaching(within_s):
             await client.connect(
@@ -368,4 +374,6 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
     except StoreError as error:
         # who is refused is hung up on, and that may be the last fault of several
         raise StoreError(": ".join(dict.fromkeys(map(str, [error, *faults])))) from error
+    finally:
+        given_up.cancel()
     return client
