@@ -56,6 +56,24 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.load_profile("default")
 
 
+UNCOUNTED = frozenset(
+    f"test_{name}"
+    for name in (
+        *("browser", "browser_site", "dashboard_browser", "pages_browser", "link_checkers", "caddy", "deployment"),
+        *("html_corpora", "letter_corpora", "letter_properties", "links_edits", "links_lexbor", "feeds_day"),
+        *("agents", "dispatcher_pace", "outage", "outage_disk", "outage_shared", "round_trip", "stores_tls"),
+    )
+)
+"""Files of long tests, of which quicker ones run nearly every line too: to count them was a third of the suite's work."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of these files."""
+    for item in items:
+        if item.path.stem in UNCOUNTED:
+            item.add_marker("no_cover")
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item):  # type: ignore[no-untyped-def]  # noqa: ANN201  pluggy's generator has no public type
     """Let the programs of a test that is marked `no_cover` run without coverage, as the test itself does.
