@@ -22,6 +22,7 @@ from heardback.tally import PAGE, Tally
 from heardback.tracker import Tracker
 from tests.contract_stats import HOUR, JANE, LETTERS, MIDNIGHT, corrected, judged, made
 from tests.program import KEY, Program, command
+from tests.test_cli_events import seen
 
 JOE = "joe@example.org"
 BROWSER = {
@@ -157,6 +158,17 @@ def test_command(program: Program) -> None:
     assert cells == [row.replace("\t", ",") for row in rows]
     done = command(program.folder, "stats", "--by", "verdict", "--type", "site", "--additional", "campaign=autumn")
     assert done.stdout == b"".join(b"%s\t0\t0\n" % name for name in (b"human", b"proxy", b"machine", b"unknown"))
+
+
+def test_command_at_a_terminal(program: Program) -> None:
+    """A table, its last row the total."""
+    shown = seen(program.folder, "stats", "--by", "message", "--type", "open", "--type", "click")
+    heads = {"Message", "Opens", "Unique", "opens", "Clicks", "clicks"}
+    assert {word for line in shown[:2] for word in line.split()} == heads
+    assert [line.split() for line in shown if line.startswith(("<1@x>", "Total"))] == [
+        ["<1@x>", "4", "2", "3", "2"],
+        ["Total", "6", "3", "3", "2"],
+    ]
 
 
 @pytest.mark.parametrize(

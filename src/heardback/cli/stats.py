@@ -89,7 +89,7 @@ def drawn(asked: Asked, found: dict[str, Any]) -> None:
         return
     heads = {asked.by.capitalize(): 0}
     for type_ in asked.types:
-        heads |= {f"{type_.capitalize()}s": 12, f"by unique {type_}": 12}
+        heads |= {f"{type_.capitalize()}s": 12, f"Unique {type_}s": 12}
     tables.drawn(heads)([*rows(asked, found), ["Total", *numbers(asked, found["total"])]])
 
 

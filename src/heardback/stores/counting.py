@@ -6,6 +6,7 @@ engine runs each of these functions in one transaction.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from typing import NamedTuple, Protocol
 from heardback.events import Record
 from heardback.stores import Stored, tallies
 from heardback.stores.stats import HOUR_MS, Counted, Counts, Wanted
-from heardback.stores.tallies import ALL, LISTED, Act, Changes, Path, Place, ancestry, key
+from heardback.stores.tallies import ALL, LISTED, Act, Changes, Correction, Path, Place, ancestry, key
 
 TAIL_AT_MOST = 5_000
 """How many events are counted in between when counts are asked for: a tenth of a second's work."""
+AT_ONCE = 100
+"""How many events are read before others have their turn."""
 LINKS_AT_MOST = 5_000
 """Among how many of the newest links those with the most clicks are looked for: where each recipient has links of their
 own there are millions.
@@ -122,7 +125,10 @@ async def plan(ledger: Ledger, upto: int, limit: int) -> Plan:
 
 async def planned(ledger: Ledger, page: Sequence[Stored], first: int) -> Changes:
     """Say what events change; series that are new get the numbers from `first` on."""
-    found = [each for each in map(tallies.read, page) if each]
+    found: list[Act | Correction] = []
+    for start in range(0, len(page), AT_ONCE):
+        found += [each for each in map(tallies.read, page[start : start + AT_ONCE]) if each]
+        await asyncio.sleep(0)  # readers come first
     acts = [each for each in found if isinstance(each, Act)]
     named = ancestry(path for each in acts for path in each.paths)
     keys = {path: key(path) for path in (*named, *(each.letter for each in found))}
