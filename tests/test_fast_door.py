@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from heardback.doors.fast import FastDoor
-from heardback.doors.replies import Answer, Reply
+from heardback.doors.replies import Answer, Place, Reply
 from heardback.doors.rest import PIPELINED_AT_MOST, RestOfHttp
 from heardback.events import Event, new_id
 from heardback.formats import native
@@ -313,11 +313,10 @@ async def swallow(scope: Any, receive: Any, send: Any) -> None:
 async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
     """Serve a fast door of little patience, with one reply and a journal that writes nothing; give the port."""
     rest = partial(RestOfHttp, config=uvicorn.Config(swallow, log_config=None), app_state={})
-    hits = {b"GET /o": lambda text, visit: reply}
+    places = {b"GET /o": Place("GET", lambda text, visit: reply, lambda status, seconds: None)}
     journal = Journal(cast("EventLog", None), 9)
     door = FastDoor(
-        hits,
-        {b"GET /o": lambda status, seconds: None},
+        places,
         journal,
         lambda _: False,
         Observer().shown,
