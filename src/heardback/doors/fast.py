@@ -276,7 +276,7 @@ class Connection(asyncio.Protocol):
     # What becomes of a request
 
     def _serve(self) -> None:
-        """Answer what arrived, if it is ordinary; the next like it is answered at once."""
+        """Take what arrived, if it is ordinary; the next like it is taken at once."""
         path, _, text = self._url.rpartition(b"/")
         name = b"%b %b" % (self._method, path)
         place = self._door.places.get(name) if self._ordinary else None
@@ -293,7 +293,7 @@ class Connection(asyncio.Protocol):
         self._take(place, text, Head(self._headers, shown), ip, forwarded)
 
     def _serve_at_once(self, data: bytes) -> bool:
-        """Answer a whole request that is plain and whose head was read before; say whether it is such."""
+        """Take a whole request that is plain and whose head was read before; say whether it is such."""
         if (seen := plain(data)) is None or (place := self._door.places.get(seen.place)) is None:
             return False
         head = self._door.heads.get(seen.head)
