@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
+from heardback.errors import BadLetter
 from heardback.tokens import Token
 from heardback.tracker import Options, Tracker
 
+LETTER = b'Message-ID: <1@example.com>\nContent-Type: text/html\n\n<a href="heardback:preferences">you</a>\n'
 KEYS = ["2026t:the signing key of the tests"]
 
 
@@ -36,6 +39,12 @@ def test_personal_links_are_somebodys() -> None:
     with pytest.raises(ValueError, match="recipient"):
         tracker.preferences_url("")
     assert tracker.open_url("")
+    for wanted in ({}, {"unsubscribe": False, "mode": "off"}):
+        with pytest.raises(BadLetter, match="recipient"):
+            tracker.rewrite(LETTER, "", **cast("Options", wanted))
+    with pytest.raises(BadLetter, match="recipient"):
+        tracker.rewrite_html("<p>", "")
+    assert tracker.rewrite(LETTER.replace(b"heardback:", b"tel:"), "", unsubscribe=False)
 
 
 def test_a_site_token_says_whose_events_they_are() -> None:

@@ -38,6 +38,11 @@ class Mint:
         self._click = rules.keyring.stem(self._token("click"))
         self._personal: dict[Kind, Form] = {}
 
+    @property
+    def is_somebodys(self) -> bool:
+        """Whether it has made an address that is of no use without its recipient."""
+        return bool(self._personal)
+
     def ends(self, *, amp: bool = False) -> Mapping[str, Form]:
         """Give the HTML that a text gains where it ends, by name: pixel and honeypot, so far as they are wished.
 
