@@ -88,7 +88,8 @@ def run(
     # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
     board = Board(plan_of(settings), settings.server.workers)
-    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers, started).run()
+    sockets = [each for each in (bound, mail) if each]
+    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers, started, sockets).run()
 
 
 def run_worker(
