@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.message import EmailMessage
 from typing import cast
 
 import pytest
@@ -45,6 +46,21 @@ def test_personal_links_are_somebodys() -> None:
     with pytest.raises(BadLetter, match="recipient"):
         tracker.rewrite_html("<p>", "")
     assert tracker.rewrite(LETTER.replace(b"heardback:", b"tel:"), "", unsubscribe=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ascii"), [("jane@example.org", True), ("jäne@example.org", False), ("jane@exämple.org", False)]
+)
+def test_an_address_is_never_encoded(name: str, is_ascii: bool) -> None:
+    """What is no ASCII stays as it is, for encoded words are no address; where all is ASCII, the letter is."""
+    letter = EmailMessage()
+    letter["To"] = f"Jäne <{name}>"
+    letter["Message-ID"] = "<1@example.com>"
+    letter.set_content("The coats are in.")
+    copy = Tracker("https://t.example.com", KEYS).rewrite(letter, name)
+    assert str(copy["To"]) == letter["To"]
+    assert f"<{name}>".encode() in copy.as_bytes()
+    assert copy.as_bytes().isascii() == is_ascii
 
 
 def test_a_site_token_says_whose_events_they_are() -> None:

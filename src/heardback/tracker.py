@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
@@ -66,9 +67,22 @@ class HeaderPolicy(policy.EmailPolicy):
 HEADER_POLICY = HeaderPolicy(linesep="\r\n", message_factory=EmailMessage)
 
 
-def parsed(copy: bytes) -> EmailMessage:
+ADDRESSES = ("from", "sender", "reply-to", "to", "cc", "bcc")
+
+
+def policy_of(letter: EmailMessage) -> HeaderPolicy:
+    """Give the policy to write a letter by: in UTF-8 where its own does so, or an address of it can only be so.
+
+    Python would encode that as words, which no address may hold (RFC 2047, section 5).
+    """
+    said = (str(value) for name in ADDRESSES for value in letter.get_all(name, []))
+    plain = all(address.isascii() for _, address in getaddresses(said))
+    return HEADER_POLICY.clone(utf8=getattr(letter.policy, "utf8", False) or not plain)
+
+
+def parsed(copy: bytes, policy: HeaderPolicy) -> EmailMessage:
     """Give a letter as the EmailMessage that came in, to be written by a policy that leaves its headers good."""
-    message = message_from_bytes(copy, policy=HEADER_POLICY)
+    message = message_from_bytes(copy, policy=policy)
     return cast("EmailMessage", message)
 
 
@@ -152,11 +166,12 @@ class Tracker:
         self, letter: Letter, recipients: Iterable[str], **options: Unpack[Options]
     ) -> Iterator[tuple[str, Letter]]:
         """Give each recipient and the tracked copy for them; the letter is read once."""
-        raw = letter if isinstance(letter, bytes) else letter.as_bytes(policy=HEADER_POLICY)
+        policy = HEADER_POLICY if isinstance(letter, bytes) else policy_of(letter)
+        raw = letter if isinstance(letter, bytes) else letter.as_bytes(policy=policy)
         edition = letters.Edition(letters.read(raw, self._rules), self._rules, self._wishes("", options), self._clock())
         for recipient in recipients:
             copy = edition.copy(recipient).letter
-            yield recipient, copy if isinstance(letter, bytes) else parsed(copy)
+            yield recipient, copy if isinstance(letter, bytes) else parsed(copy, policy)
 
     def explain(self, raw: bytes, recipient: str, **options: Unpack[Options]) -> letters.Rewritten:
         """Give the tracked copy of a letter with what became of each link, and why."""
