@@ -63,6 +63,19 @@ def test_an_address_is_never_encoded(name: str, is_ascii: bool) -> None:
     assert copy.as_bytes().isascii() == is_ascii
 
 
+def test_anonymous_copies_are_the_same_at_any_time() -> None:
+    """A letter without a Date gets the time in other modes alone: here it would tell whose copy was made when."""
+    clock = iter(range(100))
+    tracker = Tracker("https://t.example.com", KEYS, mode="anonymous", unsubscribe=False, clock=lambda: next(clock))
+    html = '<a href="https://example.com/">x</a>'
+    letter = f"Message-ID: <1@example.com>\nContent-Type: text/html\n\n{html}".encode()
+    assert tracker.rewrite(letter, "jane@example.org") == tracker.rewrite(letter, "joe@example.org")
+    assert tracker.rewrite_html(html, "jane@example.org").html == tracker.rewrite_html(html, "joe@example.org").html
+    assert tracker.open_url("jane@example.org") == tracker.open_url("joe@example.org")
+    url = tracker.unsubscribe_url("jane@example.org")
+    assert tracker.read("unsubscribe", url.rpartition("/")[2]).sent_at > 0
+
+
 def test_a_site_token_says_whose_events_they_are() -> None:
     """Recipient, letter, page and the mode of clicks; an anonymous one says neither whom nor what else."""
     tracker = Tracker("https://t.example.com", KEYS)

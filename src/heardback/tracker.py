@@ -18,7 +18,7 @@ from heardback import files, links
 from heardback import letter as letters
 from heardback.events import Clock, Modes
 from heardback.settings import Settings, checks
-from heardback.tokens import DOORS, Keyring, Kind, Token
+from heardback.tokens import DOORS, Keyring, Kind, Token, sent_at
 
 Letter = TypeVar("Letter", bytes, EmailMessage)
 
@@ -35,7 +35,7 @@ class Defaults(TypedDict, total=False):
     mode: str
     """`full`, or for opens and clicks apart `open=anonymous,click=identified`."""
     sent_at: int | None
-    """Unix seconds; default: the letter's Date, else now."""
+    """Unix seconds; default: the letter's Date, else now, but nothing in an anonymous token."""
     opens: bool
     clicks: bool
     unsubscribe: bool
@@ -230,7 +230,7 @@ class Tracker:
         if not recipient and kind in ("unsubscribe", "preferences"):
             raise ValueError(f"this link needs its recipient: one of kind {kind} is somebody's own in every mode")
         said = self._said(options)
-        sent_at = said.get("sent_at")
+        mode = Modes.parse(said.get("mode", "full")).of(kind)
         return Token(
             kind,
             recipient=recipient,
@@ -238,8 +238,8 @@ class Tracker:
             url=url,
             link=link,
             list=said.get("list", ""),
-            mode=Modes.parse(said.get("mode", "full")).of(kind),
-            sent_at=int(self._clock()) if sent_at is None else sent_at,
+            mode=mode,
+            sent_at=sent_at(said.get("sent_at"), self._clock(), kind, mode),
             additional=said.get("additional", {}),
             domain=self._rules.domain(said.get("base_url", "")),
         )

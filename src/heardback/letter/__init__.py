@@ -5,7 +5,7 @@ the texts in texts, addresses in mint and forms, the header's changes in unsubsc
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from heardback import links
@@ -150,7 +150,7 @@ class Edition:
 
         The recipient of the wishes is passed over. `now` is in Unix seconds.
         """
-        mint = Mint(rules, letter.said.over(wishes, now))
+        mint = Mint(rules, letter.said.over(wishes), now)
         self._letter = letter
         self._rules = rules
         self._one_click = mint.one_click()
@@ -233,7 +233,7 @@ def rewrite_html(html: str, rules: Rules, wishes: Wishes, now: float) -> Rewritt
 
     Raises BadLetter where it is nobody's and has links that must be somebody's.
     """
-    mint = Mint(rules, wishes if wishes.sent_at is not None else replace(wishes, sent_at=int(now)))
+    mint = Mint(rules, wishes, now)
     page = links.read(html, rules.for_links())
     size = _size(wishes.recipient)
     decisions = texts.within(mint.decide(page.links), size)
