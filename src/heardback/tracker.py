@@ -67,7 +67,7 @@ class HeaderPolicy(policy.EmailPolicy):
 HEADER_POLICY = HeaderPolicy(linesep="\r\n", message_factory=EmailMessage)
 
 
-ADDRESSES = ("from", "sender", "reply-to", "to", "cc", "bcc")
+ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 
 
 def policy_of(letter: EmailMessage) -> HeaderPolicy:
@@ -75,7 +75,7 @@ def policy_of(letter: EmailMessage) -> HeaderPolicy:
 
     Python would encode that as words, which no address may hold (RFC 2047, section 5).
     """
-    said = (str(value) for name in ADDRESSES for value in letter.get_all(name, []))
+    said = (str(value) for name, value in letter.raw_items() if name.lower() in ADDRESSES)  # as it came: not parsed
     plain = all(address.isascii() for _, address in getaddresses(said))
     return HEADER_POLICY.clone(utf8=getattr(letter.policy, "utf8", False) or not plain)
 
