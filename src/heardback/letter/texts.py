@@ -222,7 +222,7 @@ def fitted(
 
 
 def _has_lines(text: Text) -> bool:
-    """Say whether its lines are not to get too long: a binary body has none, but where all are short it goes as others."""
+    """Say whether its lines must stay short: a binary body has none, but where all are short it goes as any other."""
     encoding = text.part.content.encoding
     return encoding in transfer.LITERAL and (encoding != "binary" or longest(text.ground) <= LONGEST)
 
