@@ -292,6 +292,21 @@ class TestCluster:
         with pytest.raises(StoreError, match="no answer within 1 s"):
             await Stream.open(f"nats://127.0.0.1:{free_port()}", "", within_s=1)
 
+    async def test_nobody_speaks(self) -> None:
+        """A server that takes the connection and says nothing is given up, and hung up on."""
+        ended = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            ended.set()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
+            await Stream.open(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", "", within_s=0.5)
+        await asyncio.wait_for(ended.wait(), 20)
+        server.close()
+
     async def test_another_s_stream(self, cluster: Cluster, tmp_path: Path) -> None:
         """A stream that somebody else made is not used."""
         name = uuid4().hex

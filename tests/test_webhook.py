@@ -159,6 +159,26 @@ class TestAnswer:
             url = f"http://127.0.0.1:{full.getsockname()[1]}/"
             assert asyncio.run(post(url, timeout_s=0.3)) == Retry("timed out")
 
+    def test_a_silent_handshake(self) -> None:
+        """Who takes the connection and says nothing of TLS is tried again, and hung up on at once."""
+
+        async def run() -> Outcome:
+            ended = asyncio.Event()
+
+            async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.read()
+                ended.set()
+                writer.close()
+
+            server = await asyncio.start_server(silent, "127.0.0.1", 0)
+            async with webhook(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_s=0.3) as way:
+                outcome = await way.post(BATCH)
+                await asyncio.wait_for(ended.wait(), 20)
+            server.close()
+            return outcome
+
+        assert asyncio.run(run()) == Retry("timed out")
+
     def test_nobody_reads(self) -> None:
         """A receiver that takes the connection and not the body is tried again."""
         large = Batch("msg_1", (new_id(),), 1, b"x" * 20_000_000)
