@@ -45,6 +45,7 @@ from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
 from tests.contract_stats import StatsContract, counted
 from tests.contract_verdicts import VerdictsContract, site_event, verdict_event
+from tests.listening import listening
 from tests.program import KEY, Program, command, free_port, wait_until
 from tests.servers import Cluster, leader, running
 
@@ -299,13 +300,11 @@ class TestCluster:
         async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
             ended.set()
-            writer.close()
 
-        server = await asyncio.start_server(silent, "127.0.0.1", 0)
-        with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
-            await Stream.open(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", "", within_s=0.5)
-        await asyncio.wait_for(ended.wait(), 20)
-        server.close()
+        async with listening(silent) as port:
+            with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
+                await Stream.open(f"nats://127.0.0.1:{port}", "", within_s=0.5)
+            await asyncio.wait_for(ended.wait(), 20)
 
     async def test_another_s_stream(self, cluster: Cluster, tmp_path: Path) -> None:
         """A stream that somebody else made is not used."""

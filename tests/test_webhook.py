@@ -26,6 +26,7 @@ from heardback.webhook import (
     judged,
     retry_after,
 )
+from tests.listening import listening
 from tests.posting import BATCH, SECRET, answered, post, webhook
 from tests.receiver import HALF, HANGS, RESETS, Answer, Receiver
 
@@ -168,13 +169,10 @@ class TestAnswer:
             async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
                 await reader.read()
                 ended.set()
-                writer.close()
 
-            server = await asyncio.start_server(silent, "127.0.0.1", 0)
-            async with webhook(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_s=0.3) as way:
+            async with listening(silent) as port, webhook(f"https://127.0.0.1:{port}/", timeout_s=0.3) as way:
                 outcome = await way.post(BATCH)
                 await asyncio.wait_for(ended.wait(), 20)
-            server.close()
             return outcome
 
         assert asyncio.run(run()) == Retry("timed out")
