@@ -235,14 +235,16 @@ async def stores(folder: Path) -> AsyncIterator[tuple[Store, Store]]:
 
 
 async def test_a_target_of_its_own(tmp_path: Path) -> None:
-    """A store that holds other events is not added to, nor is one where readers have gone on."""
+    """A store that holds other events is left as it is, and one where readers have gone on is not added to."""
     async with stores(tmp_path) as (source, target):
         await source.append([first := click(), click()])
+        await source.block(BLOCK)
         await source.start("main", 1)
         for wrong in ([click()], [first, click()]):
             await target.append(wrong)
             with pytest.raises(StoreError, match="holds events that are not of --from"):
                 await migrate(source, target, lambda _: None)
+            assert not await target.blocks(0, 1)
     for number, (position, batch) in enumerate([(2, None), (1, Batch("msg_2", (), 2, b"[]"))]):
         (folder := tmp_path / str(number)).mkdir()
         async with stores(folder) as (source, target):

@@ -15,7 +15,7 @@ import pytest
 
 from heardback.events import Record
 from heardback.retention import DAY_S, EVERY_S, LEASE, STEP, Reach, Retention, reach
-from heardback.stores import Cursor, DeadLetter, cursors
+from heardback.stores import Batch, Cursor, DeadLetter, cursors
 from heardback.stores.sqlite import SQLiteStore
 from tests.contract import NOON, click, everything
 from tests.deliveries import opened
@@ -66,6 +66,20 @@ class TestTurn:
             await retention(store, "quick", "slow").turn()
             assert await everything(store) == [records[4], records[5], records[7]]
             assert (await store.cursors())["gone"].position == 0
+
+    async def test_pinned(self, tmp_path: Path) -> None:
+        """A batch with old events in it, pinned for nobody in the settings any more, goes; in use or young it stays."""
+        old, young = click(NOON), click(NOW)
+        pins = {"slow": (old, ""), "gone": (old, ""), "gone not long ago": (young, ""), "in use elsewhere": (old, "b")}
+        async with opened(tmp_path) as store:
+            await store.append([old, young])
+            for name, (record, holder) in pins.items():
+                batch = Batch("msg_1", (record.event_id,), 2, record.body)
+                assert await store.save(cursors.pinned(await store.start(name, 0), batch, holder, NOW))
+            await retention(store, "slow").turn()
+            left = await store.cursors()
+            assert {name for name in pins if left[name].batch} == {*pins} - {"gone"}
+            assert left["gone"].position == 0
 
     async def test_dead_letters(self, tmp_path: Path) -> None:
         """A dead letter keeps its event until it is old itself; then both go."""

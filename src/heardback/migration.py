@@ -50,6 +50,7 @@ async def migrate(source: Store, target: Store, tell: Tell, clock: Clock = time.
     """
     for name, store in (("--from", source), ("--to", target)):
         await unused(store, name, clock)
+    await reached(source, target)  # before anything is written: a block in the wrong store turns readers away there
     totals = await counted(source)
 
     def done(what: str, there: int) -> None:

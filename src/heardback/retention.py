@@ -51,8 +51,8 @@ def reach(readers: Sequence[str], known: Mapping[str, Cursor], end: int, days: i
 class Retention:
     """Deletes what is old from a store. Any number of processes may run one: a lease picks who does it.
 
-    A cursor whose destination is no longer in the settings holds nothing back, and is kept: should the destination come
-    back, it goes on where it was, with the events that there still are.
+    A cursor whose destination is no longer in the settings holds nothing back, and is kept, less its pinned batch once
+    that is old: should the destination come back, it goes on where it was, with the events that there still are.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Retention:
         if self._days:
             known = await self._store.cursors()
             self._reach = reach(self._readers, known, await self._store.end(), self._days, now)
+            await self._unpin(known, now)
             await self._tell(known, now)
         end = time.monotonic() + self._turn_s
         for step in self._steps():
@@ -126,6 +127,14 @@ class Retention:
         more = await step()
         await asyncio.sleep(PAUSES * (time.monotonic() - began))
         return more
+
+    async def _unpin(self, known: Mapping[str, Cursor], now: float) -> None:
+        """Let go of batches that are pinned for nobody in the settings any more: old events stand in their bodies."""
+        strangers = [each for name, each in known.items() if name not in self._readers and each.batch]
+        for cursor in strangers:
+            oldest = min(map(milliseconds_of, cursors.pinned_in(cursor).event_ids), default=0)
+            if oldest < self._reach.before * 1000 and not cursors.is_held(cursor, self._holder, now):
+                await self._store.save(cursors.moved(cursor, cursor.position))
 
     async def _dead_letters(self) -> bool:
         return await self._store.expire_dead_letters(self._reach.before, STEP) > 0
