@@ -39,6 +39,8 @@ def array(items: Mapping[str, Any]) -> dict[str, Any]:
 
 
 IP = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+URI = text(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/?#]*)?([!#$&-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})*$")
+"""What RFC 3986 takes behind the host."""
 WHOLE = {"type": "integer", "minimum": 0}
 UUID_TEXT = text(format="uuid")
 
@@ -103,7 +105,7 @@ SURESEND = {
             "personId": text(),
             "person": SURESEND_PERSON,
             "company": text(),
-            "pageUrl": text(),
+            "pageUrl": URI,
             "ipAddress": IP,
             "userAgent": text(),
             "campaign": strict(
@@ -149,7 +151,7 @@ CROCT = strict(
     {
         "originalTime": WHOLE,
         "departureTime": WHOLE,
-        "context": strict({"tabId": UUID_TEXT, "url": text()}),
+        "context": strict({"tabId": UUID_TEXT, "url": URI}),
         "payload": {
             "oneOf": [
                 strict(
@@ -161,7 +163,7 @@ CROCT = strict(
                         "patch": CROCT_PATCH,
                     },
                 ),
-                strict({"type": {"const": "linkOpened"}, "link": text()}),
+                strict({"type": {"const": "linkOpened"}, "link": URI}),
                 strict(
                     {"type": {"const": "eventOccurred"}, "name": text(50)},
                     {
@@ -188,7 +190,7 @@ RESHAPE = strict(
         "context": strict(
             {"environment": {"enum": ["prod", "dev"]}, "data_source": text()},
             {
-                "url": text(pattern="^[Hh][Tt][Tt][Pp][Ss]?://"),
+                "url": {"allOf": [URI, text(pattern="^[Hh][Tt][Tt][Pp][Ss]?://")]},
                 "page_type": text(),
                 "user_agent": text(),
                 "override_ip": IP,
@@ -321,7 +323,11 @@ NAMES = (
 )
 AGENTS = ("Mozilla/5.0 (X11; Linux x86_64)", "", "größer \\ \" ' \x01", "a" * 2_000)
 TYPES: tuple[EventType, ...] = (*("open",) * 6, *("click",) * 4, "unsubscribe", *("site",) * 3, "verdict")
-URLS = ("https://shop.example/coats?a=1&b=2#top", "http://a.example/|{}", "HTTPS://B.EXAMPLE/" + "p" * 2_000)
+URLS = (
+    "https://shop.example/coats?a=1&b=2#top",
+    "http://a.example/ü |{}?a[]=%zz%20",
+    "HTTPS://B.EXAMPLE/" + "p" * 2_000,
+)
 
 
 def day(count: int, seed: int = 1) -> list[Record]:

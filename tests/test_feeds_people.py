@@ -163,6 +163,19 @@ class TestCroct:
         assert [UUID(tab).version for tab in tabs] == [4] * 4
         assert tabs[0] != self.client(event())
 
+    @pytest.mark.parametrize(
+        ("url", "uri"),
+        [
+            ("https://shop.example/a?b=%20&c#d", "https://shop.example/a?b=%20&c#d"),
+            ("http://[::1]:8/a b|{}?c[]=%zz&ü", "http://[::1]:8/a%20b%7C%7B%7D?c%5B%5D=%25zz&%C3%BC"),
+            ("mailto:shop@example.com?subject=a b", "mailto:shop@example.com?subject=a%20b"),
+        ],
+    )
+    def test_uris(self, url: str, uri: str) -> None:
+        """What browsers open and no URI may hold is escaped; what is a URI stays as it is."""
+        assert body("croct", event("click", url=url))["payload"]["link"] == uri
+        assert body("croct", event("click", url=url))["context"]["url"] == uri
+
     def test_urls_and_times(self) -> None:
         """An open happens in the letter itself, a click at its target; nothing departs before it happened."""
         assert body("croct", event())["context"]["url"] == "mid:1@a.example"

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from heardback.events import Record
 from heardback.formats.encoded import NO_EVENT, Encoded, Terms
-from heardback.formats.fields import amount, attributes, cut, fitting, has_header, judged, known, mapping, said
+from heardback.formats.fields import amount, attributes, cut, fitting, has_header, judged, known, mapping, said, uri
 from heardback.formats.native import packed
 
 LONGEST_NAME = 50
@@ -80,7 +80,7 @@ def body(record: Record, event: Mapping[str, Any], terms: Terms) -> dict[str, An
     return {
         "originalTime": made,
         "departureTime": max(made, int(terms.now * 1000)),
-        "context": {"tabId": tab, "url": event.get("url") or letter(event)},
+        "context": {"tabId": tab, "url": uri(event.get("url", "")) or letter(event)},
         "payload": payload(record, event),
     }
 
@@ -94,7 +94,7 @@ def letter(event: Mapping[str, Any]) -> str:
 def payload(record: Record, event: Mapping[str, Any]) -> dict[str, Any]:
     """Choose Croct's event."""
     if record.type == "click":
-        return {"type": "linkOpened", "link": event["url"]}
+        return {"type": "linkOpened", "link": uri(event["url"])}
     if record.type == "site":
         return lead_generated(event) if event["name"] == "lead_generated" else site_event(event)
     ours = {**about(event), "list": event["list"], "verdict": judged(record)}
