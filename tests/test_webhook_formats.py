@@ -173,5 +173,8 @@ class TestRateLimit:
             async with Receiver([Answer(200, headers), Answer(429, headers)]) as receiver:
                 assert await post(receiver.url, format="suresend") == Delivered("200", 12.0)
                 assert await post(receiver.url, format="suresend") == Retry("429", 12.0)
+            async with Receiver(lambda _: Answer(202, {"Retry-After": "7"})) as receiver:
+                assert await post(receiver.url, format="croct") == Retry("202", 7.0)
+                assert await post(receiver.url, format="suresend") == Delivered("202")
 
         asyncio.run(run())

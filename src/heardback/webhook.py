@@ -10,7 +10,7 @@ import logging
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC
@@ -191,7 +191,8 @@ class Webhook:
         finally:
             await response.aclose()
         status = response.status_code
-        return judged(status, asked(status, response.headers, self._clock()), self._format)
+        rest = asked(status, response.headers, self._clock(), self._format.again)
+        return judged(status, rest, self._format)
 
     async def _reach(self, batch: Batch, addresses: Sequence[str]) -> httpx.Response:
         """Send the request to the first of the addresses that can be connected to."""
@@ -295,13 +296,13 @@ def judged(status: int, rest: float | None, form: Format) -> Outcome:
     return Retry(answer, rest)
 
 
-def asked(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Say for how many seconds an answer asks to be left alone; None where it does not.
+def asked(status: int, headers: Mapping[str, str], now: float, again: Collection[int] = ()) -> float | None:
+    """Say for how many seconds an answer asks to be left alone; None where it does not. `again` is a format's own.
 
     `Retry-After` goes before `X-RateLimit-Reset`, which counts where nothing remains, and with a 429.
     """
     after = retry_after(headers.get("retry-after", ""), now)
-    if after is not None and not 200 <= status < 300:
+    if after is not None and (status in again or not 200 <= status < 300):
         return after
     is_used_up = headers.get("x-ratelimit-remaining", "").strip() == "0" or status == HTTPStatus.TOO_MANY_REQUESTS
     return reset_in(headers.get("x-ratelimit-reset", ""), now) if is_used_up else None
