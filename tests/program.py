@@ -15,7 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Self
+
+from tests.forks import Process, fork
 
 API_TOKEN = "the-api-token-of-the-tests"
 KEY = "2026t:the signing key of the tests"
@@ -57,9 +60,11 @@ class Program:
     path: str = ""
     """The path prefix of base_url."""
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[str] | None = None
+    process: Process | subprocess.Popen[bytes] | None = None
     said: list[str] = field(default_factory=list)
     environ: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    """Let an interpreter of its own load it, as at a user's, which takes several times as long."""
 
     @property
     def base_url(self) -> str:
@@ -92,27 +97,31 @@ class Program:
     def start(self) -> None:
         """Start the process and wait until it says that it listens."""
         before = len(self.said)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "heardback", "serve"],
-            cwd=self.folder,
-            env={**os.environ, **self.environ},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        log, stderr = os.pipe()
+        try:
+            self.process = self._begun(stderr)
+        finally:
+            os.close(stderr)
         listening = threading.Event()
-        threading.Thread(target=self._listen, args=(self.process, listening), daemon=True).start()
+        threading.Thread(target=self._listen, args=(log, listening), daemon=True).start()
         listening.wait(WAITS_S)
         if not any("listening at" in line for line in self.said[before:]):
             self.kill()
             raise AssertionError("heardback did not start:\n" + "\n".join(self.said))
 
-    def _listen(self, process: subprocess.Popen[str], listening: threading.Event) -> None:
-        for line in process.stderr or ():
-            self.said.append(line.rstrip("\n"))
-            if "listening at" in line:
-                listening.set()
-        if process.stderr:
-            process.stderr.close()
+    def _begun(self, stderr: int) -> Process | subprocess.Popen[bytes]:
+        environ = {**os.environ, **self.environ}
+        if self.fresh:
+            arguments = [sys.executable, "-m", "heardback", "serve"]
+            return subprocess.Popen(arguments, cwd=self.folder, env=environ, stderr=stderr)
+        return fork(["serve"], self.folder, environ, (0, 1, stderr))
+
+    def _listen(self, log: int, listening: threading.Event) -> None:
+        with open(log) as lines:
+            for line in lines:
+                self.said.append(line.rstrip("\n"))
+                if "listening at" in line:
+                    listening.set()
         listening.set()
 
     def stop(self) -> int:
@@ -165,9 +174,17 @@ class Program:
 
 def command(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run `heardback` with arguments in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "heardback", *arguments], cwd=folder, input=given, capture_output=True, timeout=WAITS_S
-    )
+    with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        stdin.write(given)
+        stdin.seek(0)
+        process = fork(arguments, folder, os.environ, (stdin.fileno(), stdout.fileno(), stderr.fileno()))
+        try:
+            status = process.wait(WAITS_S)
+        finally:
+            process.kill()
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(arguments, status, stdout.read(), stderr.read())
 
 
 def wait_until(true: Any, what: str, within_s: float = WAITS_S) -> None:

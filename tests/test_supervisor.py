@@ -97,7 +97,7 @@ def test_open_files_are_as_many_as_the_system_allows(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1] // 2, limits[1]))
     try:
-        with Program(tmp_path) as program:
+        with Program(tmp_path, fresh=True) as program:
             assert program.process
             assert resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE) == (limits[1], limits[1])
     finally:
