@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from heardback.retention import DAY_S, STEP
 from heardback.stores import DeadLetter, Filter
 from heardback.stores.postgres import PostgresStore
 from heardback.stores.postgres.connection import SETTINGS
-from tests.bench.delivery import visits
+from tests.bench.waits import p99, turns
 from tests.cluster import Node
 from tests.postgres import PostgresServer
 
-ROUNDS, AT_ONCE, SPAN_S = 7, 500_000, 180 * DAY_S
+AT_ONCE, SPAN_S = 500_000, 180 * DAY_S
 
 FILL = """
 WITH made AS (
@@ -67,22 +68,12 @@ def measure(events: int) -> dict[str, Any]:
         began = time.monotonic()
         asyncio.run(fill(full.url(), events))
         print(f"{events} events over {SPAN_S / DAY_S:.0f} days, made in {time.monotonic() - began:.0f} s")
-        turns = [turn(empty, full, number) for number in range(ROUNDS)]
+        found = turns(lambda: door(empty), lambda: door(full))
         figures = asyncio.run(taken(full.url()))
-    small, large = (statistics.median(p99) for p99 in zip(*turns, strict=True))
-    print("door's p99, ms, empty and full: " + ", ".join(f"{one:.2f} {other:.2f}" for one, other in turns))
-    print(f"medians: {small:.2f} {large:.2f}, that is {large / small:.2f} of the empty one's")
+    print(found.said())
     for name, figure in figures.items():
         print(f"{name:<52}{figure:>12.1f}")
-    return {"events": events, "p99": turns, "p99_ratio": large / small, **figures}
-
-
-def turn(empty: PostgresServer, full: PostgresServer, number: int) -> tuple[float, float]:
-    """Let both be read, each of them first every other time."""
-    if number % 2:
-        later = door(full)
-        return door(empty), later
-    return door(empty), door(full)
+    return {"events": events, "p99": asdict(found), "p99_ratio": found.ratio, **figures}
 
 
 def door(server: PostgresServer) -> float:
@@ -91,9 +82,9 @@ def door(server: PostgresServer) -> float:
     with tempfile.TemporaryDirectory() as folder:
         node = Node.of(Path(folder) / "node", server.url(), "retention_days = 0")
         node.start()
-        took = sorted(asyncio.run(visits(node.program)))
+        waited = p99(node.program)
         node.program.stop()
-    return took[len(took) * 99 // 100] * 1000
+    return waited
 
 
 async def fill(url: str, events: int) -> None:

@@ -50,7 +50,9 @@ FROM (
 VERDICT = b'{"class":"human","reasons":["mail client"]}'
 JUDGE = "INSERT INTO verdicts (position, verdict) SELECT position, ? FROM events"
 DONE = "UPDATE cursors SET position = (SELECT coalesce(max(position), 0) FROM events) WHERE substr(name, 1, 1) = '_'"
-"""heardback's own readers have been there; the destination has not."""
+TALLIED = "UPDATE tallied SET position = (SELECT coalesce(max(position), 0) FROM events)"
+BLOCKS = "INSERT INTO blocks SELECT position / 4096, min(event_id), max(event_id) FROM events GROUP BY 1"
+"""heardback's own readers, judge and tally, have been there; the destination has not."""
 
 
 def measure(sizes: Sequence[int]) -> dict[str, Any]:
@@ -110,7 +112,8 @@ async def fill(path: Path, events: int) -> None:
         for _, sql in indexes:
             other.execute(sql)
         other.execute(JUDGE, (VERDICT,))
-        other.execute(DONE)
+        for done in (DONE, TALLIED, BLOCKS):
+            other.execute(done)
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     os.sync()
 
