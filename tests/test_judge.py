@@ -129,6 +129,20 @@ class TestFirstLook:
             assert (await stored(store))[0].record.verdict
 
 
+    async def test_who_leaves_holds_nobody_up(self, tmp_path: Path) -> None:
+        """After the end of a judge the next one need not wait for the lease to end."""
+        async with opened(tmp_path) as store:
+            await begun(store, hit(NOW))
+            working = asyncio.create_task(judge(store, NOW + 3).run())
+            while not (await stored(store))[0].record.verdict:
+                await asyncio.sleep(0.01)
+            await store.append([hit(NOW + 1)])
+            working.cancel()
+            await asyncio.wait([working])
+            await judge(store, NOW + 4, holder="b").turn()
+            assert (await stored(store))[1].record.verdict
+
+
 @pytest.mark.anyio
 class TestSecondLook:
     """The verdict that becomes another when all neighbours are known."""

@@ -80,14 +80,18 @@ class Judge:
         self._news.set()
 
     async def run(self) -> None:
-        """Judge until cancelled, whatever fails."""
-        while True:
-            try:
-                await self._rest(await self.turn())
-                self._troubled = False
-            except Exception as error:  # noqa: BLE001  a fault of ours must not stop the verdicts for ever
-                self._say(error)
-                await asyncio.sleep(POLL_S)
+        """Judge until cancelled, whatever fails; whoever judges next may begin at once then."""
+        try:
+            while True:
+                try:
+                    await self._rest(await self.turn())
+                    self._troubled = False
+                except Exception as error:  # noqa: BLE001  a fault of ours must not stop the verdicts for ever
+                    self._say(error)
+                    await asyncio.sleep(POLL_S)
+        finally:
+            with suppress(StoreError):  # the lease ends by itself
+                await self._leave()
 
     async def turn(self) -> float:
         """Judge what is ripe, unless another does; give the seconds until it is worth another turn."""
@@ -105,6 +109,11 @@ class Judge:
             worked = time.monotonic() - began
             return min(worked * (1 if behind_s > BEHIND_S else RESTS), LONGEST_REST_S)
         return RIPENING_S if await self._store.read(judged.position, 1) else POLL_S
+
+    async def _leave(self) -> None:
+        first = await self._store.cursor(FIRST)
+        if first and first.holder == self._holder:
+            await self._store.save(cursors.released(first))
 
     async def _first_look(self, cursor: Cursor, now: float) -> tuple[Cursor, float]:
         """Keep the verdicts of the next events that have settled; give the cursor behind them, and their age."""
