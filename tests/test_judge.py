@@ -128,7 +128,6 @@ class TestFirstLook:
             await judge(store, NOW + 12, holder="b").turn()
             assert (await stored(store))[0].record.verdict
 
-
     async def test_who_leaves_holds_nobody_up(self, tmp_path: Path) -> None:
         """After the end of a judge the next one need not wait for the lease to end."""
         async with opened(tmp_path) as store:
