@@ -7,8 +7,11 @@ import re
 import ssl
 import threading
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Self
+
+from tests.listening import listening
 
 HANG, CLOSE, SLOW = "hang", "close", "slow"
 """Answers that are none: silence, the end of the connection, the usual one but when the test says so."""
@@ -84,7 +87,7 @@ class NextHop:
     go_on: threading.Event = field(default_factory=threading.Event)
     """For a slow answer: whether it has come to it, and that it may be given."""
     background: Background | None = None
-    _server: asyncio.Server | None = None
+    _listening: AbstractAsyncContextManager[int] | None = None
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -112,12 +115,12 @@ class NextHop:
         return [each for each in self.got if recipient in each.recipients]
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**24)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = listening(self._serve, self.port, limit=2**24)
+        self.port = await self._listening.__aenter__()
 
     async def _stop(self) -> None:
-        assert self._server
-        self._server.close()
+        assert self._listening
+        await self._listening.__aexit__(None, None, None)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1

@@ -9,10 +9,11 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import orjson
+
+from tests.listening import listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,6 @@ class Receiver:
         self._answer = script if callable(script) else lambda _: next(rest, OK)
         self._tls = tls
         self._busy = 0
-        self._open: set[asyncio.Task[None]] = set()
         self.got: list[Got] = []
         """Every POST whose body arrived whole, in order."""
         self.accepted: list[Got] = []
@@ -77,19 +77,13 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         """Listen."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls, limit=1 << 20)
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._listening = listening(self._serve, tls=self._tls)
+        self.port = await self._listening.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close, whatever is under way."""
-        self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await self._server.wait_closed()
+        await self._listening.__aexit__(None, None, None)
 
     @property
     def url(self) -> str:
@@ -107,13 +101,8 @@ class Receiver:
             while not holds():
                 await asyncio.sleep(0.01)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while await self._answer_one(reader, writer):
                 pass

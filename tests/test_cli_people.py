@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from heardback.cli import main
 from heardback.suppressions import is_hash
 from heardback.tracker import Tracker
 from tests.program import KEY, Program, command
@@ -56,6 +58,14 @@ def test_suppressions_are_changed(program: Program) -> None:
     assert "no longer" in heardback(program.folder, "suppressions", "remove", "joe@x", "--list", "news")
     assert program.api("GET", address).status == 404
     assert command(program.folder, "suppressions", "remove", "joe@x").returncode == 1
+
+
+def test_white_space(program: Program) -> None:
+    """What is typed is added without the white space around it; what stands with it can be removed."""
+    assert heardback(program.folder, "suppressions", "add", " joe@x ") == "joe@x is suppressed\n"
+    assert program.api("PUT", "/api/suppressions/%20joe@x").status == 200
+    for address in (" joe@x", "joe@x"):
+        assert heardback(program.folder, "suppressions", "remove", address) == f"{address} is no longer suppressed\n"
 
 
 def test_what_goes_out_comes_in(program: Program, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -122,3 +132,18 @@ def test_wrong_use(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = command(tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        *(("suppressions", "add"), ("suppressions", "remove"), ("consents",), ("forget",), ("events", "--recipient")),
+        *(("rewrite", "--recipient"), ("token", "make", "open", "--recipient"), ("block", "host")),
+    ],
+    ids=" ".join,
+)
+def test_no_utf_8(before: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """An address whose bytes are not UTF-8 is wrong use, and not another address."""
+    with pytest.raises(SystemExit, match="2"):
+        main([*before, os.fsdecode(b"caf\xe9@example.org")])
+    assert "its bytes are not UTF-8" in capsys.readouterr().err

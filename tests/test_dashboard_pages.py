@@ -397,6 +397,17 @@ def test_suppressed_and_released(visitor: Visitor) -> None:
     assert visitor.program.api("GET", "/api/suppressions/s1@example.org?list=news").status == 404
 
 
+def test_removed_as_it_stands(visitor: Visitor) -> None:
+    """Who stands there with white space around, as a sender's token had it, has a button that removes them."""
+    path = "/api/suppressions/%20s3@example.org?list=%20news"
+    assert visitor.program.api("PUT", path).status == 200
+    page = visitor.send("/suppressions/search", address="").body.decode()
+    [row] = [row for row in page.split("<li>") if 'value=" s3@example.org"' in row]
+    gone = dict(re.findall(r'name="(address|list)" value="([^"]*)"', row.partition("/suppressions/remove")[2]))
+    assert "is no longer suppressed" in text(visitor.send("/suppressions/remove", **gone))
+    assert visitor.program.api("GET", path).status == 404
+
+
 def test_pages_of_suppressions(tmp_path: Path) -> None:
     """A search and the whole list go on page by page; each recipient stands on one of them."""
     with Program(tmp_path) as program:

@@ -45,6 +45,7 @@ from tests.contract_people import PeopleContract
 from tests.contract_retention import RetentionContract
 from tests.contract_stats import StatsContract, counted
 from tests.contract_verdicts import VerdictsContract, site_event, verdict_event
+from tests.listening import listening
 from tests.program import KEY, Program, command, free_port, wait_until
 from tests.servers import Cluster, leader, running
 
@@ -291,6 +292,19 @@ class TestCluster:
         """Where no server answers, that is said, in time."""
         with pytest.raises(StoreError, match="no answer within 1 s"):
             await Stream.open(f"nats://127.0.0.1:{free_port()}", "", within_s=1)
+
+    async def test_nobody_speaks(self) -> None:
+        """A server that takes the connection and says nothing is given up, and hung up on."""
+        ended = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            ended.set()
+
+        async with listening(silent) as port:
+            with pytest.raises(StoreError, match=r"no answer within 0\.5 s"):
+                await Stream.open(f"nats://127.0.0.1:{port}", "", within_s=0.5)
+            await asyncio.wait_for(ended.wait(), 20)
 
     async def test_another_s_stream(self, cluster: Cluster, tmp_path: Path) -> None:
         """A stream that somebody else made is not used."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,18 +130,20 @@ class TestFirstLook:
             await judge(store, NOW + 12, holder="b").turn()
             assert (await stored(store))[0].record.verdict
 
-    async def test_who_leaves_holds_nobody_up(self, tmp_path: Path) -> None:
-        """After the end of a judge the next one need not wait for the lease to end."""
+    async def test_lease_given_back(self, tmp_path: Path) -> None:
+        """A judge that ends lets another judge at once, and takes nothing from one that judges by then."""
         async with opened(tmp_path) as store:
-            await begun(store, hit(NOW))
-            working = asyncio.create_task(judge(store, NOW + 3).run())
-            while not (await stored(store))[0].record.verdict:
-                await asyncio.sleep(0.01)
-            await store.append([hit(NOW + 1)])
-            working.cancel()
-            await asyncio.wait([working])
-            await judge(store, NOW + 4, holder="b").turn()
-            assert (await stored(store))[1].record.verdict
+            await begun(store)
+            for holder, other in (("a", "b"), ("b", "a")):
+                running = asyncio.create_task(Judge(store, Observer(), 0.0, holder).run())
+                while (await store.start(FIRST, 0)).holder != holder:
+                    await asyncio.sleep(0.01)
+                waiting = asyncio.create_task(Judge(store, Observer(), 0.0, other).run())
+                await asyncio.sleep(0.1)
+                for task, held_by in ((waiting, holder), (running, "")):
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+                    assert (await store.start(FIRST, 0)).holder == held_by
 
 
 @pytest.mark.anyio
@@ -279,7 +283,10 @@ async def test_the_same_for_every_destination(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    """`heardback judge --since` says how many events it looked at, and changes nothing where the rules are the same."""
+    """`heardback judge --since` says how many events it looked at, and changes nothing where the rules are the same.
+
+    When the server has ended, another may judge at once.
+    """
     with Program(tmp_path, "[verdicts]\nsettle_s = 0.1") as program:
         click = Tracker(program.base_url, [KEY]).click_url("http://127.0.0.1:9/", "jane@example.org")
         assert program.ask("GET", click, headers={"User-Agent": THUNDERBIRD}).status == 302
@@ -287,3 +294,6 @@ def test_the_command(tmp_path: Path) -> None:
         done = command(tmp_path, "judge", "--since", "2026-01-01")
         assert (done.returncode, done.stdout) == (0, b"1 events looked at, 0 verdicts changed\n"), done.stderr
         assert command(tmp_path, "judge").returncode == 2
+        assert program.stop() == 0
+    with closing(sqlite3.connect(program.database)) as database:
+        assert database.execute("SELECT holder FROM cursors WHERE name = ?", (FIRST,)).fetchall() == [("",)]

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from heardback.errors import SettingsError
 from heardback.settings import parse
 from heardback.webhook import Delivered, Outcome, Retry, tls_context
+from tests.listening import listening
 from tests.posting import BATCH, post, webhook
 from tests.receiver import Answer, Receiver
 from tests.test_webhook_addresses import certificate
@@ -28,22 +28,14 @@ class Tunnel:
     to: int
     asked: list[str] = field(default_factory=list)
     """The first line of each request."""
-    _open: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
         """Listen, and give the proxy's URL."""
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        yield f"http://localhost:{server.sockets[0].getsockname()[1]}"
-        server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        async with listening(self._connected) as port:
+            yield f"http://localhost:{port}"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._open.add(task)
         head = await reader.readuntil(b"\r\n\r\n")
         self.asked.append(head.decode().splitlines()[0])
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.to)

@@ -14,6 +14,7 @@ from heardback.errors import StoreError
 from heardback.stores.postgres import PostgresStore
 from tests.cluster import Node
 from tests.contract import click, everything
+from tests.listening import listening
 from tests.postgres import PostgresServer
 from tests.relaying import certificate, server_context
 from tests.servers import Cluster
@@ -38,18 +39,19 @@ async def encrypting(server: PostgresServer, context: ssl.SSLContext) -> AsyncIt
             behind, onward = await asyncio.open_connection("127.0.0.1", server.port)
             await asyncio.gather(passed(reader, onward), passed(behind, writer))
 
-    front = await asyncio.start_server(connected, "127.0.0.1", 0)
-    async with front:
-        yield front.sockets[0].getsockname()[1]
+    async with listening(connected) as port:
+        yield port
 
 
 async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass on what comes, to its end."""
-    with suppress(OSError):
-        while some := await reader.read(1 << 16):
-            writer.write(some)
-            await writer.drain()
-    writer.close()
+    try:
+        with suppress(OSError):
+            while some := await reader.read(1 << 16):
+                writer.write(some)
+                await writer.drain()
+    finally:
+        writer.close()
 
 
 @pytest.mark.anyio

@@ -26,6 +26,7 @@ from heardback.webhook import (
     judged,
     retry_after,
 )
+from tests.listening import listening
 from tests.posting import BATCH, SECRET, answered, post, webhook
 from tests.receiver import HALF, HANGS, RESETS, Answer, Receiver
 
@@ -158,6 +159,23 @@ class TestAnswer:
                 each.connect_ex(full.getsockname())
             url = f"http://127.0.0.1:{full.getsockname()[1]}/"
             assert asyncio.run(post(url, timeout_s=0.3)) == Retry("timed out")
+
+    def test_a_silent_handshake(self) -> None:
+        """Who takes the connection and says nothing of TLS is tried again, and hung up on at once."""
+
+        async def run() -> Outcome:
+            ended = asyncio.Event()
+
+            async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.read()
+                ended.set()
+
+            async with listening(silent) as port, webhook(f"https://127.0.0.1:{port}/", timeout_s=0.3) as way:
+                outcome = await way.post(BATCH)
+                await asyncio.wait_for(ended.wait(), 20)
+            return outcome
+
+        assert asyncio.run(run()) == Retry("timed out")
 
     def test_nobody_reads(self) -> None:
         """A receiver that takes the connection and not the body is tried again."""

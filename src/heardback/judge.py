@@ -42,6 +42,8 @@ HELD_S = 1.5
 """How often it looks whether another still judges: whatever is recorded meanwhile is not its own to judge."""
 RIPENING_S = 0.2
 """How often it looks while events ripen."""
+LEAVES_WITHIN_S = 1.0
+"""How long it has at the end to give its lease back."""
 
 log = logging.getLogger(__name__)
 
@@ -80,18 +82,12 @@ class Judge:
         self._news.set()
 
     async def run(self) -> None:
-        """Judge until cancelled, whatever fails; whoever judges next may begin at once then."""
+        """Judge until cancelled, whatever fails; then let another."""
         try:
             while True:
-                try:
-                    await self._rest(await self.turn())
-                    self._troubled = False
-                except Exception as error:  # noqa: BLE001  a fault of ours must not stop the verdicts for ever
-                    self._say(error)
-                    await asyncio.sleep(POLL_S)
+                await self._turn_and_rest()
         finally:
-            with suppress(StoreError):  # the lease ends by itself
-                await self._leave()
+            await self._give_back()
 
     async def turn(self) -> float:
         """Judge what is ripe, unless another does; give the seconds until it is worth another turn."""
@@ -110,10 +106,21 @@ class Judge:
             return min(worked * (1 if behind_s > BEHIND_S else RESTS), LONGEST_REST_S)
         return RIPENING_S if await self._store.read(judged.position, 1) else POLL_S
 
-    async def _leave(self) -> None:
-        first = await self._store.cursor(FIRST)
-        if first and first.holder == self._holder:
-            await self._store.save(cursors.released(first))
+    async def _turn_and_rest(self) -> None:
+        try:
+            await self._rest(await self.turn())
+            self._troubled = False
+        except Exception as error:  # noqa: BLE001  a fault of ours must not stop the verdicts for ever
+            self._say(error)
+            await asyncio.sleep(POLL_S)
+
+    async def _give_back(self) -> None:
+        """Give the lease back, so that whoever comes next need not wait for its end; that is all there is to lose."""
+        with suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(LEAVES_WITHIN_S):
+                cursor = await self._store.cursor(FIRST)
+                if cursor and cursor.holder == self._holder:
+                    await self._store.save(cursors.released(cursor))
 
     async def _first_look(self, cursor: Cursor, now: float) -> tuple[Cursor, float]:
         """Keep the verdicts of the next events that have settled; give the cursor behind them, and their age."""

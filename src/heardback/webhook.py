@@ -19,7 +19,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from socket import SOCK_STREAM
-from typing import cast
+from typing import Any, cast
 
 import httpx
 
@@ -215,7 +215,7 @@ class Webhook:
             self._url if self._proxy else self._url.copy_with(host=address),
             headers=self._headers(batch),
             content=batch.body,
-            extensions={"sni_hostname": self._host, "timeout": timeout.as_dict()},
+            extensions={"sni_hostname": self._host, "timeout": timeout.as_dict(), "trace": watching()},
         )
         if self._proxy and address != self._through:
             await self._transport.aclose()
@@ -246,6 +246,23 @@ class Webhook:
             made = sendgrid(secrets[0], timestamp, batch.body)
             return {f"{TWILIO}-Signature": made, f"{TWILIO}-Timestamp": str(timestamp)}
         return {}
+
+
+def watching() -> Callable[[str, Mapping[str, Any]], Awaitable[None]]:
+    """Give what httpx tells of a connection that it makes; where TLS does not come about it is closed.
+
+    httpx leaves one open whose handshake is cancelled, as ours is when the time is over, until the garbage collector
+    finds it.
+    """
+    made: list[Any] = []
+
+    async def told(event: str, about: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            made.append(about["return_value"])
+        elif event == "connection.start_tls.failed":
+            await made.pop().aclose()
+
+    return told
 
 
 async def skim(response: httpx.Response) -> None:

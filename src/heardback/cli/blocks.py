@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from heardback import engines, files
 from heardback.blocks import LONGEST_WHY, Blocks, value_of
+from heardback.cli.options import typed
 from heardback.doors.blocks import shown
 from heardback.errors import SettingsError
 from heardback.stores.blocks import BLOCK_KINDS, Block
@@ -85,6 +86,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=BLOCK_KINDS, metavar="KIND", help="host, link or message")
     parser.add_argument(
         "value",
+        type=typed,
         metavar="VALUE",
         help="a host (*.example.com: all below it), the whole target of a link, or a letter's message id",
     )
@@ -102,7 +104,7 @@ def short(text: str) -> str:
     """Read a reason."""
     if len(text) > LONGEST_WHY:
         raise argparse.ArgumentTypeError(f"a reason has {LONGEST_WHY} characters at most")
-    return text
+    return typed(text)
 
 
 def line(block: Block) -> str:

@@ -7,6 +7,7 @@ import asyncio
 import os
 
 from heardback import engines, files
+from heardback.cli.options import typed
 from heardback.consents import Consents
 from heardback.dispatcher.report import iso
 from heardback.errors import SettingsError
@@ -18,9 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Give `heardback consents` its options."""
     parser.description = "Print what somebody said of being tracked; or keep it, where it is told."
     parser.epilog = "example: heardback consents jane@example.org denied --how 'wrote to us'"
-    parser.add_argument("recipient", metavar="RECIPIENT", help="the address, in any case of its letters")
+    parser.add_argument("recipient", type=typed, metavar="RECIPIENT", help="the address, in any case of its letters")
     parser.add_argument("consent", nargs="?", choices=["granted", "denied", "unknown"], help="what they said")
-    parser.add_argument("--how", default="command line", metavar="TEXT", help="how they said it")
+    parser.add_argument("--how", type=typed, default="command line", metavar="TEXT", help="how they said it")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ import orjson
 
 from heardback import engines, files
 from heardback.cli import tables
-from heardback.cli.options import moment
+from heardback.cli.options import moment, typed
 from heardback.errors import StoreError
 from heardback.events import CLASSES, EVENT_TYPES
 from heardback.formats import native
@@ -48,8 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: heardback events --type click --since 2026-01-31 --json"
     parser.add_argument("--type", action="append", choices=EVENT_TYPES, default=[], help="may stand several times")
     parser.add_argument("--verdict", action="append", choices=CLASSES, default=[], help="may stand several times")
-    parser.add_argument("--recipient", default="", metavar="ADDRESS")
-    parser.add_argument("--message-id", default="", metavar="ID")
+    parser.add_argument("--recipient", type=typed, default="", metavar="ADDRESS")
+    parser.add_argument("--message-id", type=typed, default="", metavar="ID")
     parser.add_argument("--since", type=moment, default=0.0, metavar="TIME", help="the first moment that counts")
     end = parser.add_mutually_exclusive_group()
     end.add_argument("--until", type=moment, default=0.0, metavar="TIME", help="the first that no longer does")

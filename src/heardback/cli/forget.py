@@ -7,6 +7,7 @@ import asyncio
 import os
 
 from heardback import consents, engines, files
+from heardback.cli.options import typed
 from heardback.settings import Settings
 from heardback.stores import Forgotten
 
@@ -18,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "keyed hash of the address. It may run beside the server, and takes some seconds."
     )
     parser.epilog = "example: heardback forget jane@example.org"
-    parser.add_argument("recipient", metavar="RECIPIENT", help="the address, in any case of its letters")
+    parser.add_argument("recipient", type=typed, metavar="RECIPIENT", help="the address, in any case of its letters")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Options that several commands share: what may be said of a letter, and times."""
+"""Options that several commands share: what may be said of a letter, texts and times."""
 
 from __future__ import annotations
 
@@ -12,16 +12,25 @@ from heardback.tracker import Options
 
 def letter_options(parser: argparse.ArgumentParser) -> None:
     """Add what may be said of a letter."""
-    parser.add_argument("--message-id", metavar="ID", help="default: the letter's own")
+    parser.add_argument("--message-id", type=typed, metavar="ID", help="default: the letter's own")
     parser.add_argument(
         "--additional", type=json_object, metavar="JSON", help="an object that comes back in each event"
     )
-    parser.add_argument("--list", metavar="NAME", help="what an unsubscribe takes the recipient off")
+    parser.add_argument("--list", type=typed, metavar="NAME", help="what an unsubscribe takes the recipient off")
     parser.add_argument("--mode", type=mode, help="full, identified, pseudonymous, anonymous, off, or open=…,click=…")
     parser.add_argument(
         "--base-url", metavar="URL", help="one of server.allowed_base_urls, for its tracked URLs to begin with"
     )
     parser.add_argument("--sent-at", type=moment, metavar="TIME", help="default: the letter's Date, else now")
+
+
+def typed(text: str) -> str:
+    """Take a text as it was typed; one whose bytes are no UTF-8 is none that could be kept, or found again."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError("its bytes are not UTF-8: type it in a terminal whose locale is") from None
+    return text
 
 
 def options_of(args: argparse.Namespace) -> Options:

@@ -8,7 +8,7 @@ import sys
 from email import message_from_bytes, policy
 from email.utils import getaddresses
 
-from heardback.cli.options import letter_options, options_of
+from heardback.cli.options import letter_options, options_of, typed
 from heardback.errors import BadLetter, SettingsError
 from heardback.letter import LinkReport
 from heardback.tracker import Options, Tracker
@@ -20,7 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "Read a letter on stdin and write its tracked copy to stdout. What cannot be read is written as it came."
     )
     parser.epilog = "example: heardback rewrite --recipient jane@example.org < letter.eml | sendmail jane@example.org"
-    parser.add_argument("--recipient", metavar="ADDRESS", help="whose copy it is; default: the one address of To")
+    parser.add_argument(
+        "--recipient", type=typed, metavar="ADDRESS", help="whose copy it is; default: the one address of To"
+    )
     letter_options(parser)
     parser.add_argument("--html", action="store_true", help="stdin is a bare HTML document in UTF-8")
     parser.add_argument(

@@ -12,7 +12,7 @@ from typing import Any
 
 from heardback import engines, files, stats
 from heardback.cli import tables
-from heardback.cli.options import moment
+from heardback.cli.options import moment, typed
 from heardback.events import CLASSES
 from heardback.settings import Settings
 from heardback.stats import Asked
@@ -34,7 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--until", type=moment, default=0.0, metavar="TIME", help="its hour no longer does")
     parser.add_argument("--type", action="append", choices=TYPES, default=[], help="may stand several times")
     parser.add_argument("--verdict", action="append", choices=CLASSES, default=[], help="may stand several times")
-    parser.add_argument("--message-id", default="", metavar="ID")
+    parser.add_argument("--message-id", type=typed, default="", metavar="ID")
     parser.add_argument("--additional", type=value, metavar="KEY=VALUE", help="letters that carry it")
     parser.add_argument(
         "--limit", type=int, default=LIMIT, metavar="N", help=f"of letters and values; default: {LIMIT}"

@@ -15,6 +15,7 @@ import orjson
 
 from heardback import engines, files, suppressions
 from heardback.cli import tables
+from heardback.cli.options import typed
 from heardback.consents import Consents
 from heardback.errors import HeardbackError, SettingsError, StoreError
 from heardback.settings import Settings
@@ -31,16 +32,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Give `heardback suppressions` its actions; without one it lists."""
     parser.description = "List who unsubscribed, or add, remove and import recipients."
     parser.epilog = "example: heardback suppressions --csv > suppressions.csv"
-    parser.add_argument("--list", metavar="NAME", help="those of one list; empty, of the letters that have none")
+    parser.add_argument(
+        "--list", type=typed, metavar="NAME", help="those of one list; empty, of the letters that have none"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object a line")
     form.add_argument("--csv", action="store_true", help="print CSV with a header")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     for name, does in (("add", "put a recipient among them"), ("remove", "take a recipient out")):
         action = actions.add_parser(name, help=does, epilog=f"example: heardback suppressions {name} jane@example.org")
-        action.add_argument("recipient", metavar="RECIPIENT")
+        action.add_argument("recipient", type=typed, metavar="RECIPIENT")
         action.add_argument(
-            "--list", default=argparse.SUPPRESS, metavar="NAME", help="without it that of the letters that have none"
+            "--list",
+            type=typed,
+            default=argparse.SUPPRESS,
+            metavar="NAME",
+            help="without it that of the letters that have none",
         )
     taking = actions.add_parser(
         "import", help="add those of a CSV file", epilog="example: heardback suppressions import suppressions.csv"
@@ -75,13 +82,14 @@ def listing(args: argparse.Namespace) -> Work:
 
 def adding(args: argparse.Namespace) -> Work:
     """Put a recipient among them; who is there keeps the first date."""
-    if "@" not in args.recipient:
-        raise SettingsError((f"{args.recipient} is no address: one has an @",))
-    new = Suppression(args.recipient, args.list or "", int(time.time() * 1000))
+    recipient = args.recipient.strip()
+    if "@" not in recipient:
+        raise SettingsError((f"{recipient} is no address: one has an @",))
+    new = Suppression(recipient, args.list or "", int(time.time() * 1000))
 
     async def work(_: Store, consents: Consents) -> None:
         added = await suppressions.take_in(consents, [new])
-        print(f"{args.recipient} {'is suppressed' if added else 'was suppressed before'}")
+        print(f"{recipient} {'is suppressed' if added else 'was suppressed before'}")
 
     return work
 

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import asdict
 
-from heardback.cli.options import letter_options, options_of
+from heardback.cli.options import letter_options, options_of, typed
 from heardback.errors import BadToken, SettingsError
 from heardback.tokens import DOORS, Kind, Token
 from heardback.tracker import Tracker
@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("token")
     making = actions.add_parser("make", help="print a tracked URL", epilog=parser.epilog)
     making.add_argument("kind", choices=MADE)
-    making.add_argument("--recipient", default="", metavar="ADDRESS")
+    making.add_argument("--recipient", type=typed, default="", metavar="ADDRESS")
     making.add_argument("--url", help="where a click goes, also mailto:; the page that a site token is for")
     making.add_argument("--link", type=int, metavar="INDEX", help="index of the link in the letter")
     letter_options(making)

@@ -32,7 +32,11 @@ class Form:
 
     def __getitem__(self, name: str) -> str:
         """Give a field, without the white space around it; nothing where it is missing."""
-        return dict(self.fields).get(name, "").strip()
+        return self.exact(name).strip()
+
+    def exact(self, name: str) -> str:
+        """Give a field as it stands, for what nobody typed; nothing where it is missing."""
+        return dict(self.fields).get(name, "")
 
 
 async def read(request: Request, largest: int) -> Form | None:

@@ -46,7 +46,9 @@ class Suppressed:
 
     async def search(self, asked: Asked) -> Response:
         """Show those whose address begins so, or the next page of them."""
-        return await self._shown(asked, asked.form["address"], (asked.form["after"], asked.form["after_list"]))
+        return await self._shown(
+            asked, asked.form["address"], (asked.form.exact("after"), asked.form.exact("after_list"))
+        )
 
     async def add(self, asked: Asked) -> Response:
         """Put a recipient among them; who is there keeps the first date."""
@@ -57,7 +59,7 @@ class Suppressed:
 
     async def remove(self, asked: Asked) -> Response:
         """Take a recipient out."""
-        recipient, list_name = asked.form["address"], asked.form["list"]
+        recipient, list_name = asked.form.exact("address"), asked.form.exact("list")
         gone = await self.consents.release(recipient, list_name)
         said = "is no longer suppressed" if gone else "was not suppressed"
         return self.desk.went(asked, "/suppressions", f"{recipient} {said}.")

@@ -123,11 +123,7 @@ class Stream:
         while self._under_way:
             self._idle.clear()
             await self._idle.wait()
-        with suppress(StoreError):
-            async with reaching():
-                self._client.set_server_pool([])
-                # gathered, for one that is just connecting anew may end as if somebody had cancelled us
-                await asyncio.gather(self._client.close(), return_exceptions=True)
+        await hang_up(self._client)
 
     async def publish(self, messages: Sequence[Message]) -> int | None:
         """Store messages behind one another, all or none; give the sequence of the last.
@@ -372,8 +368,21 @@ async def connected(servers: list[str], credentials: str, within_s: float) -> Cl
                 user_credentials=credentials or None,
             )
     except StoreError as error:
+        await hang_up(client)
         # who is refused is hung up on, and that may be the last fault of several
         raise StoreError(": ".join(dict.fromkeys(map(str, [error, *faults])))) from error
+    except asyncio.CancelledError:
+        await hang_up(client)
+        raise
     finally:
         given_up.cancel()
     return client
+
+
+async def hang_up(client: Client) -> None:
+    """Let go of a connection, also of one that is just being made."""
+    with suppress(StoreError):
+        async with reaching():
+            client.set_server_pool([])
+            # gathered, for one that is just connecting anew may end as if somebody had cancelled us
+            await asyncio.gather(client.close(), return_exceptions=True)
