@@ -76,7 +76,10 @@ class Process:
 def fork(
     arguments: Sequence[str], folder: Path, environ: Mapping[str, str], streams: tuple[int, int, int] = (0, 1, 2)
 ) -> Process:
-    """Run `heardback` with arguments in a folder; its stdin, stdout and stderr are these file descriptors."""
+    """Run `heardback` with arguments in a folder; its stdin, stdout and stderr are these file descriptors.
+
+    What an interpreter alone reads of the environment, such as PYTHONHASHSEED, is as it was where pytest began.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     order = {"arguments": list(arguments), "folder": str(folder.absolute()), "environ": dict(environ)}
     with theirs:
