@@ -149,9 +149,16 @@ class TestRun:
     """The task that the server starts."""
 
     async def test_for_ever(self, tmp_path: Path) -> None:
-        """With 0 days nothing is ever deleted: there is nothing to run."""
+        """With 0 days nothing is deleted, and the space of what went otherwise is given back."""
         async with opened(tmp_path) as store:
-            await asyncio.wait_for(retention(store, days=0).run(), 5)
+            await store.append([click(NOON + number, body=bytes(800)) for number in range(1_000)])
+            await store.append([last := click(NOON)])
+            await store.expire(int(NOW * 1000), 1_000, None, 2_000)
+            file = tmp_path / "heard.db"
+            before = file.stat().st_size
+            assert await retention(store, days=0).turn() == EVERY_S
+            assert await everything(store) == [last]
+            assert file.stat().st_size < before / 2
 
     async def test_goes_on_after_a_fault(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         """A store that fails is said to, and tried again."""

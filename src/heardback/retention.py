@@ -80,8 +80,8 @@ class Retention:
         """When it was last said of a reader that it holds events back."""
 
     async def run(self) -> None:
-        """Delete what is old, until cancelled."""
-        while self._days:
+        """Delete what is old, and tidy up behind what was deleted otherwise, until cancelled."""
+        while True:
             try:
                 wait = await self.turn()
             except Exception as error:  # a fault of ours with what is old must not cost what is new
@@ -95,15 +95,23 @@ class Retention:
         now = self._clock()
         if not await self._lease(now):
             return cursors.LEASE_S
-        known = await self._store.cursors()
-        self._reach = reach(self._readers, known, await self._store.end(), self._days, now)
-        await self._tell(known, now)
+        if self._days:
+            known = await self._store.cursors()
+            self._reach = reach(self._readers, known, await self._store.end(), self._days, now)
+            await self._tell(known, now)
         end = time.monotonic() + self._turn_s
-        for step in (self._dead_letters, self._events, self._space):  # in this order: dead letters keep their events
+        for step in self._steps():
             while await self._paused(step):
                 if time.monotonic() > end:
                     return 0.0
         return self._every_s
+
+    def _steps(self) -> Sequence[Callable[[], Awaitable[bool]]]:
+        """Give what there is to do, in this order, for dead letters keep their events.
+
+        People are forgotten, and leave space behind, where nothing else is deleted too.
+        """
+        return (self._dead_letters, self._events, self._space) if self._days else (self._space,)
 
     async def _lease(self, now: float) -> bool:
         """Take the lease or keep it; say whether it is ours."""
