@@ -104,6 +104,8 @@ def test_tokens_are_made(program: Program) -> None:
         ("/api/rewrite?recipient=j@x&colour=red", "message/rfc822", LETTER, 400),
         ("/api/rewrite?recipient=j@x&additional=[]", "message/rfc822", LETTER, 400),
         ("/api/rewrite?recipient=j@x&sent_at=soon", "message/rfc822", LETTER, 400),
+        ("/api/rewrite?recipient=j@x&recipient=k@x", "message/rfc822", LETTER, 400),
+        ("/api/rewrite?recipient=j@x&sent_at=1&sent-at=2", "message/rfc822", LETTER, 400),
         ("/api/rewrite?recipient=j@x", "message/rfc822", b"", 422),
         ("/api/rewrite?recipient=j@x", "application/json", b'{"html": "x", "recipient": "j@x"}', 400),
         ("/api/rewrite", "application/json", b"{", 400),

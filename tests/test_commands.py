@@ -270,14 +270,17 @@ def test_a_database_that_is_none_stops_the_start(folder: Path) -> None:
     assert (folder / "heardback.db").read_bytes() == b"this is a shopping list" * 99
 
 
-def test_well_known_files_that_are_not_there(folder: Path) -> None:
-    """Both are named before anything listens."""
+def test_files_that_are_not_there(folder: Path) -> None:
+    """All of them are named before anything listens."""
     (folder / "heardback.toml").write_text(
         '[server]\nport = 0\napple_app_site_association = "a.json"\nassetlinks = "b.json"\n'
+        '[verdicts]\nnetworks = "c.json"\n'
+        '[relay]\nnext_hop = "127.0.0.1:25"\ntls = { certificate = "d.pem", key = "e.pem" }\n'
     )
     done = command(folder, "serve")
     assert done.returncode == 2
-    assert b"a.json" in done.stderr and b"b.json" in done.stderr
+    for named in (b"a.json", b"b.json", b"c.json", b"relay.tls"):
+        assert named in done.stderr
 
 
 def test_ctrl_c_while_it_loads(folder: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from heardback.doors.fast import FastDoor
-from heardback.doors.replies import Answer, Reply
+from heardback.doors.replies import Answer, Place, Reply, Visit
 from heardback.doors.rest import PIPELINED_AT_MOST, RestOfHttp
 from heardback.events import Event, new_id
 from heardback.formats import native
@@ -313,11 +313,16 @@ async def swallow(scope: Any, receive: Any, send: Any) -> None:
 async def serving(reply: Reply, state: ServerState) -> AsyncIterator[int]:
     """Serve a fast door of little patience, with one reply and a journal that writes nothing; give the port."""
     rest = partial(RestOfHttp, config=uvicorn.Config(swallow, log_config=None), app_state={})
-    hits = {b"GET /o": lambda text, visit: reply}
+
+    def hit(text: str, visit: Visit) -> Reply:
+        if text == "fault":
+            raise ZeroDivisionError
+        return reply
+
+    places = {b"GET /o": Place("GET", hit, lambda status, seconds: None)}
     journal = Journal(cast("EventLog", None), 9)
     door = FastDoor(
-        hits,
-        {b"GET /o": lambda status, seconds: None},
+        places,
         journal,
         lambda _: False,
         Observer().shown,
@@ -344,6 +349,13 @@ async def connected(
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+
+async def ended(reader: asyncio.StreamReader) -> bytes:
+    """Read until the server hangs up, one way or the other."""
+    with suppress(ConnectionResetError):
+        return await reader.read()
+    return b""
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /o/", b"GET /o/x HTTP/1.1\r\nHost: x\r\nX: "])
@@ -430,6 +442,25 @@ def test_one_thing_at_a_time() -> None:
 
     asyncio.run(go(LATE, 2))
     asyncio.run(go(LONG, len(LONG.answer.body)))
+
+
+def test_a_fault_of_ours_harms_one_reader_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever met it is hung up on, which the log says; those who came with them are answered."""
+
+    async def go() -> list[bytes]:
+        async with serving(SHORT, ServerState()) as port, AsyncExitStack() as stack:
+            readers = []
+            for asked in (ASKED, ASKED.replace(b"/o/x", b"/o/fault"), ASKED):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(writer.close)
+                writer.write(asked)
+                readers.append(reader)
+            return [await ended(reader) for reader in readers]
+
+    first, second, third = asyncio.run(go())
+    assert first.endswith(b"ok") and third.endswith(b"ok")
+    assert second == b""
+    assert "a request was not served: ZeroDivisionError" in caplog.text
 
 
 def test_the_last_answer_is_given() -> None:

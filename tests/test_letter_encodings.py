@@ -112,9 +112,9 @@ def long_lined(encoding: str, before: int, after: int = 0) -> bytes:
     return letter(part("text/html", text, f"Content-Transfer-Encoding: {encoding}"))
 
 
-@pytest.mark.parametrize(("encoding", "before", "wanted"), [("7bit", 300, ["", ""]), ("8bit", 700, ["", "line too long"]), ("7bit", 900, ["line too long"] * 2), ("8bit", 3000, ["line too long"] * 2), ("binary", 3000, ["", ""])])  # fmt: skip
+@pytest.mark.parametrize(("encoding", "before", "wanted"), [("7bit", 300, ["", ""]), ("8bit", 700, ["", "line too long"]), ("7bit", 900, ["line too long"] * 2), ("8bit", 3000, ["line too long"] * 2), ("binary", 3000, ["", ""]), ("binary", 700, ["", "line too long"])])  # fmt: skip
 def test_no_line_gets_longer_than_mail_allows(encoding: str, before: int, wanted: list[str]) -> None:
-    """A link that would make it so stays as it is, and the pixel goes on lines of its own; binary has no lines."""
+    """A link that would make it so stays as it is, and the pixel goes on lines of its own; binary has no lines if one is long."""
     result = rewritten(long_lined(encoding, before))
     assert [link.reason for link in result.links] == wanted
     assert doors(result.letter).endswith("o")
@@ -177,6 +177,29 @@ def test_utf16_tells_its_byte_order_by_its_first_character() -> None:
 
 
 @pytest.mark.parametrize(
+    ("charset", "python"),
+    [("iso-8859-8-i", "iso-8859-8"), ("x-sjis", "cp932"), ("windows-874", "cp874"), ("utf-8 (the usual)", "utf-8")],
+)
+def test_charsets_have_names_that_python_does_not_know(charset: str, python: str) -> None:
+    """Those that letters have for them; what stands in brackets behind one is a comment."""
+    html = f"<p>x</p>{LINK}".encode(python)
+    head = f"From: a@b\nContent-Type: text/html; charset={charset}\nContent-Transfer-Encoding: base64 (so)\n\n"
+    result = rewritten(head.encode() + base64.encodebytes(html))
+    assert [link.tracked for link in result.links] == [True]
+
+
+def test_japanese_letters_have_characters_that_their_charset_has_not() -> None:
+    """A ① and kana of half the width are in half of them; only a link that holds one cannot be told."""
+    octets = b"\x1b$B-!F|\x1b(B \x1b(I<<A\x1b(B"
+    head = b"From: a@b\nContent-Type: text/html; charset=iso-2022-jp\n\n"
+    odd = b'<a href="https://example.com/\x1b$B-!\x1b(B">'
+    result = rewritten(head + octets + LINK.encode() + octets + odd)
+    assert [link.reason for link in result.links] == ["", "lone surrogate"]
+    assert result.letter.count(octets) == 2
+    assert odd in result.letter
+
+
+@pytest.mark.parametrize(
     "octets",
     [b"\x82\xa0\x87\x54 caf\xfa\x40", b'\x1b$B$"\x1b(J<b>\x1b(B', b"\x1b\x80(\x80\x0f"],
     ids=["cp932 written in two ways", "a shift that is not needed", "what can be read, but not written"],
@@ -223,10 +246,16 @@ SHIFTED = b"+" + base64.b64encode(LINK.encode("utf-16-be")).rstrip(b"=") + b"-"
 
 
 @pytest.mark.parametrize(
-    ("charset", "content"), [("utf-16", b"<\0a\0>"), ("utf-7", SHIFTED), ("utf-7", LINK.encode() + b"+\xff")]
+    ("charset", "content"),
+    [
+        ("utf-16", b"<\0a\0>"),
+        ("utf-7", SHIFTED),
+        ("utf-7", LINK.encode() + b"+\xff"),
+        ("iso-2022-jp", LINK.encode() + b"\x1b$BF|"),
+    ],
 )
 def test_text_that_its_charset_cannot_say_is_left_alone(charset: str, content: bytes) -> None:
-    """Half a character, links inside what is shifted, and an octet that is none."""
+    """Half a character, links inside what is shifted, an octet that is none, and an end in the middle of a shift."""
     raw = (
         f"From: a@b\nContent-Type: text/html; charset={charset}\nContent-Transfer-Encoding: binary\n\n".encode()
         + content

@@ -1,5 +1,7 @@
 """URLs in plain text, which are tracked by a rule."""
 
+from urllib.parse import unquote
+
 import pytest
 
 from tests.letters import KEYRING, PLAIN, URL, doors, letter, multi, part, rewritten, says
@@ -16,6 +18,11 @@ from tests.letters import KEYRING, PLAIN, URL, doors, letter, multi, part, rewri
         ("https://example.com/{{id}} https://t.example.com/c/x https://u:p@example.com/", []),
         ("[one](https://example.com/a)[x] (https://example.com/b).", ["https://example.com/a", "https://example.com/b"]),
         ("<https://example.com/wrapped\n/here>", []),
+        ("詳細は「https://example.com/a」、https://example.com/b。次\uff08https://example.com/c\uff09", [f"https://example.com/{c}" for c in "abc"]),
+        ("https://日本.example/ または https://example.com/äh", ["https://xn--wgv71a.example/", "https://example.com/%C3%A4h"]),
+        ("詳細はhttps://example.com/aをご覧ください", []),
+        ("https://example.com를 보세요 https://example.com/위키 ดูhttps://example.com/ที่นี่", []),
+        ("https://example.com/a\u200bb", ["https://example.com/a"]),
         ("https://", []),
     ],
 )  # fmt: skip
@@ -26,7 +33,8 @@ def test_urls_in_plain_text(text: str, urls: list[str]) -> None:
     assert [link.url for link in result.links if link.tracked] == urls
     assert all(link.tracked != bool(link.reason) for link in result.links)
     rest = iter(urls)
-    assert URL.sub(lambda _: next(rest).encode(), says(result.letter, "1")) == says(raw, "1")
+    back = URL.sub(lambda _: unquote(next(rest)).replace("xn--wgv71a", "日本").encode(), says(result.letter, "1"))
+    assert back == says(raw, "1")
     assert doors(rewritten(raw).letter) == ""
 
 

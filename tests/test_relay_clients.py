@@ -178,6 +178,18 @@ def test_whoever_sends_must_log_in(tmp_path: Path) -> None:
     assert not any("AUTH" in line for line in hop.said)
 
 
+def test_a_handshake_that_fails_is_no_fault_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who does not trust the certificate goes away; anybody can do that, and the log has no error for it."""
+    with (
+        NextHop() as hop,
+        relaying(hop, tls=dict(zip(("certificate", "key"), map(str, certificate(tmp_path)), strict=True))) as port,
+        client(port) as smtp,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        smtp.starttls(context=ssl.create_default_context())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_without_users_nobody_logs_in(tmp_path: Path) -> None:
     """A relay that knows no users offers no login, and takes none; without a certificate there is no STARTTLS."""
     with NextHop() as hop, relaying(hop) as port, client(port) as smtp:

@@ -17,8 +17,9 @@ import pytest
 
 from heardback.doors.relay.memory import KEPT_S, Memory
 from heardback.errors import SettingsError
+from heardback.server import look
 from heardback.server import relaying as bind_relay
-from heardback.settings import parse
+from heardback.settings import Settings, parse
 from tests.nexthop import CLOSE, HANG, SLOW, NextHop
 from tests.program import KEY, Program, free_port, wait_until
 from tests.relaying import LETTER, QUICK, client, relaying, unsubscribe_recipient
@@ -382,7 +383,13 @@ def test_a_relay_that_cannot_be_run_is_said_before_the_start(relay: dict[str, An
     """Files that are missing, an impossible login, a circle, an address of another machine."""
     settings = parse({"keys": [KEY], "relay": {"next_hop": "127.0.0.1:25", **relay}}, {})
     with pytest.raises(SettingsError, match=words):
-        bind_relay(settings)
+        begin(settings)
+
+
+def begin(settings: Settings) -> None:
+    """Do what `serve` does of a relay before it starts anything."""
+    look(settings)
+    bind_relay(settings)
 
 
 def test_without_a_next_hop_there_is_no_relay() -> None:

@@ -141,8 +141,8 @@ hash_key = 1
         ],
     ),
     "the same key twice": (
-        f'keys = ["{KEY}", "{KEY}"]',
-        [("keys", "the key id 2026a stands here twice; give each its own")],
+        f'keys = ["{KEY}", "x", "{KEY}"]',
+        [("keys[1]", "a key is written id:secret"), ("keys", "the key id 2026a stands here twice; give each its own")],
     ),
     "listening and trusting nowhere": (
         """

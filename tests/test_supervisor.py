@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from heardback.supervisor import Supervisor
 from heardback.tracker import Tracker
-from tests.program import KEY, Program, wait_until
+from tests.program import KEY, WAITS_S, Program, wait_until
 
 
 def workers_of(program: Program) -> list[int]:
@@ -68,6 +69,33 @@ def test_a_worker_that_hangs_is_ended_by_force(tmp_path: Path) -> None:
         os.kill(stopped, signal.SIGSTOP)
         assert program.stop() == 0
         assert not Path(f"/proc/{stopped}").exists()
+
+
+def test_who_comes_while_they_end_is_refused(tmp_path: Path) -> None:
+    """A proxy goes to another server then; in a queue that nobody looks at, they would wait for nothing."""
+    with Program(tmp_path, "workers = 2") as program, socket.socket() as waiting:
+        assert program.process
+        path = Tracker(program.base_url, [KEY]).unsubscribe_url("jane@example.org").removeprefix(program.base_url)
+        waiting.connect(("127.0.0.1", program.port))
+        waiting.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n".encode()
+        )
+        assert waiting.recv(1_000).startswith(b"HTTP/1.1 100")
+        program.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: is_refused(program.port), "nobody takes a connection")
+        assert program.process.poll() is None
+        waiting.sendall(b"ab")
+        assert waiting.recv(1_000).startswith(b"HTTP/1.1 200")
+        assert program.process.wait(WAITS_S) == 0
+
+
+def is_refused(port: int) -> bool:
+    """Say whether nobody listens at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=WAITS_S).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_workers_do_not_outlive_their_keeper(tmp_path: Path) -> None:

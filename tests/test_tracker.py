@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from email.message import EmailMessage
+from typing import cast
 
 import pytest
 
+from heardback.errors import BadLetter
 from heardback.tokens import Token
 from heardback.tracker import Options, Tracker
 
+LETTER = b'Message-ID: <1@example.com>\nContent-Type: text/html\n\n<a href="heardback:preferences">you</a>\n'
 KEYS = ["2026t:the signing key of the tests"]
 
 
@@ -36,6 +40,40 @@ def test_personal_links_are_somebodys() -> None:
     with pytest.raises(ValueError, match="recipient"):
         tracker.preferences_url("")
     assert tracker.open_url("")
+    for wanted in ({}, {"unsubscribe": False, "mode": "off"}):
+        with pytest.raises(BadLetter, match="recipient"):
+            tracker.rewrite(LETTER, "", **cast("Options", wanted))
+    with pytest.raises(BadLetter, match="recipient"):
+        tracker.rewrite_html("<p>", "")
+    assert tracker.rewrite(LETTER.replace(b"heardback:", b"tel:"), "", unsubscribe=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ascii"), [("jane@example.org", True), ("jäne@example.org", False), ("jane@exämple.org", False)]
+)
+def test_an_address_is_never_encoded(name: str, is_ascii: bool) -> None:
+    """What is no ASCII stays as it is, for encoded words are no address; where all is ASCII, the letter is."""
+    letter = EmailMessage()
+    letter["To"] = f"Jäne <{name}>"
+    letter["Message-ID"] = "<1@example.com>"
+    letter.set_content("The coats are in.")
+    copy = Tracker("https://t.example.com", KEYS).rewrite(letter, name)
+    assert str(copy["To"]) == letter["To"]
+    assert f"<{name}>".encode() in copy.as_bytes()
+    assert copy.as_bytes().isascii() == is_ascii
+
+
+def test_anonymous_copies_are_the_same_at_any_time() -> None:
+    """A letter without a Date gets the time in other modes alone: here it would tell whose copy was made when."""
+    clock = iter(range(100))
+    tracker = Tracker("https://t.example.com", KEYS, mode="anonymous", unsubscribe=False, clock=lambda: next(clock))
+    html = '<a href="https://example.com/">x</a>'
+    letter = f"Message-ID: <1@example.com>\nContent-Type: text/html\n\n{html}".encode()
+    assert tracker.rewrite(letter, "jane@example.org") == tracker.rewrite(letter, "joe@example.org")
+    assert tracker.rewrite_html(html, "jane@example.org").html == tracker.rewrite_html(html, "joe@example.org").html
+    assert tracker.open_url("jane@example.org") == tracker.open_url("joe@example.org")
+    url = tracker.unsubscribe_url("jane@example.org")
+    assert tracker.read("unsubscribe", url.rpartition("/")[2]).sent_at > 0
 
 
 def test_a_site_token_says_whose_events_they_are() -> None:

@@ -9,10 +9,11 @@ import logging
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Semaphore
+from socket import socket
 from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -34,15 +35,22 @@ class Supervisor:
     """Keeps `count` processes of a target running until a signal comes."""
 
     def __init__(
-        self, target: Callable[..., None], args: tuple[object, ...], count: int, started: Callable[[], None]
+        self,
+        target: Callable[..., None],
+        args: tuple[object, ...],
+        count: int,
+        started: Callable[[], None],
+        sockets: Sequence[socket] = (),
     ) -> None:
         """Take a function that a fresh interpreter can import, its arguments (they are pickled) and how many to run.
 
         Before the arguments stands the worker's place: a number from 0 on, which its successor has too. Behind them
-        stands what a worker calls once it is at work; `started` is called once all of them have.
+        stands what a worker calls once it is at work; `started` is called once all of them have. `sockets` are those
+        that the workers listen at; they are closed as soon as the workers are to end.
         """
         self._target, self._args, self._count = target, args, count
         self._started = started
+        self._sockets = sockets
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[SpawnProcess] = []
         self._signs = [self._context.Semaphore(0) for _ in range(count)]
@@ -88,6 +96,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         deadline = time.monotonic() + ENDS_WITHIN_S
+        for each in self._sockets:  # open here, they would take connections that no worker answers any more
+            each.close()
         for worker in self._workers:
             worker.terminate()
         for worker in self._workers:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any, Self, TypedDict, TypeVar, Unpack, cast
 
@@ -17,7 +18,7 @@ from heardback import files, links
 from heardback import letter as letters
 from heardback.events import Clock, Modes
 from heardback.settings import Settings, checks
-from heardback.tokens import DOORS, Keyring, Kind, Token
+from heardback.tokens import DOORS, Keyring, Kind, Token, sent_at
 
 Letter = TypeVar("Letter", bytes, EmailMessage)
 
@@ -34,7 +35,7 @@ class Defaults(TypedDict, total=False):
     mode: str
     """`full`, or for opens and clicks apart `open=anonymous,click=identified`."""
     sent_at: int | None
-    """Unix seconds; default: the letter's Date, else now."""
+    """Unix seconds; default: the letter's Date, else now, but nothing in an anonymous token."""
     opens: bool
     clicks: bool
     unsubscribe: bool
@@ -66,9 +67,22 @@ class HeaderPolicy(policy.EmailPolicy):
 HEADER_POLICY = HeaderPolicy(linesep="\r\n", message_factory=EmailMessage)
 
 
-def parsed(copy: bytes) -> EmailMessage:
+ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
+
+
+def policy_of(letter: EmailMessage) -> HeaderPolicy:
+    """Give the policy to write a letter by: in UTF-8 where its own does so, or an address of it can only be so.
+
+    Python would encode that as words, which no address may hold (RFC 2047, section 5).
+    """
+    said = (str(value) for name, value in letter.raw_items() if name.lower() in ADDRESSES)  # as it came: not parsed
+    plain = all(address.isascii() for _, address in getaddresses(said))
+    return HEADER_POLICY.clone(utf8=getattr(letter.policy, "utf8", False) or not plain)
+
+
+def parsed(copy: bytes, policy: HeaderPolicy) -> EmailMessage:
     """Give a letter as the EmailMessage that came in, to be written by a policy that leaves its headers good."""
-    message = message_from_bytes(copy, policy=HEADER_POLICY)
+    message = message_from_bytes(copy, policy=policy)
     return cast("EmailMessage", message)
 
 
@@ -152,11 +166,12 @@ class Tracker:
         self, letter: Letter, recipients: Iterable[str], **options: Unpack[Options]
     ) -> Iterator[tuple[str, Letter]]:
         """Give each recipient and the tracked copy for them; the letter is read once."""
-        raw = letter if isinstance(letter, bytes) else letter.as_bytes(policy=HEADER_POLICY)
+        policy = HEADER_POLICY if isinstance(letter, bytes) else policy_of(letter)
+        raw = letter if isinstance(letter, bytes) else letter.as_bytes(policy=policy)
         edition = letters.Edition(letters.read(raw, self._rules), self._rules, self._wishes("", options), self._clock())
         for recipient in recipients:
             copy = edition.copy(recipient).letter
-            yield recipient, copy if isinstance(letter, bytes) else parsed(copy)
+            yield recipient, copy if isinstance(letter, bytes) else parsed(copy, policy)
 
     def explain(self, raw: bytes, recipient: str, **options: Unpack[Options]) -> letters.Rewritten:
         """Give the tracked copy of a letter with what became of each link, and why."""
@@ -215,7 +230,7 @@ class Tracker:
         if not recipient and kind in ("unsubscribe", "preferences"):
             raise ValueError(f"this link needs its recipient: one of kind {kind} is somebody's own in every mode")
         said = self._said(options)
-        sent_at = said.get("sent_at")
+        mode = Modes.parse(said.get("mode", "full")).of(kind)
         return Token(
             kind,
             recipient=recipient,
@@ -223,8 +238,8 @@ class Tracker:
             url=url,
             link=link,
             list=said.get("list", ""),
-            mode=Modes.parse(said.get("mode", "full")).of(kind),
-            sent_at=int(self._clock()) if sent_at is None else sent_at,
+            mode=mode,
+            sent_at=sent_at(said.get("sent_at"), self._clock(), kind, mode),
             additional=said.get("additional", {}),
             domain=self._rules.domain(said.get("base_url", "")),
         )

@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     loaded = files.load(args.config, os.environ, make=True)
     logs.begin(loaded.settings.server.log)
+    server.look(loaded.settings)
     bound, mail = server.listening(loaded.settings), server.relaying(loaded.settings)
     for remark in made(loaded):
         logger.info(remark)

@@ -136,6 +136,8 @@ def url_of(tracker: Tracker, asked: TokenWanted) -> str:
 def letter_wanted(query: QueryParams) -> LetterWanted:
     """Read the query that asks for a letter to be rewritten: the command's options, with `-` or `_`."""
     said = {name.replace("-", "_"): value for name, value in query.items()}
+    if len(said) < len(query.multi_items()):
+        raise Problem(400, "Bad request", "an option stands here twice: it is one letter, for one recipient")
     recipient = said.pop("recipient", "")
     if not recipient:
         raise Problem(400, "Bad request", "say for whom in the query: recipient=jane@example.org")

@@ -84,3 +84,13 @@ class Reply(NamedTuple):
 
 Hit = Callable[[str, Visit], Reply]
 """Says what a request with a token's text comes to."""
+
+
+class Place(NamedTuple):
+    """Where requests of one method go."""
+
+    method: str
+    hit: Hit
+    """What one comes to."""
+    counted: Callable[[int, float], None]
+    """Counts an answer, its status and its seconds."""

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from heardback.counters import GATES
 from heardback.doors.domains import prefixes
 from heardback.doors.fast import LONGEST_HEAD, TOO_LARGE, FastDoor
+from heardback.doors.replies import Place
 from heardback.doors.tracking import TrackingDoor
 from heardback.privacy import unmapped
 from heardback.settings import Settings
@@ -30,19 +31,12 @@ def protocol_of(
     """
     if not settings.server.fast_path:
         return Http
-    places = ("", *prefixes(settings))
     return FastDoor(
-        hits={
-            f"{method} {place}/{door}".encode(): hit
+        places={
+            f"{method} {prefix}/{door}".encode(): Place(method, hit, counted[GATES[door]])
             for method, hits in public.hits.items()
             for door, hit in hits.items()
-            for place in places
-        },
-        counted={
-            f"{method} {place}/{door}".encode(): counted[GATES[door]]
-            for method, hits in public.hits.items()
-            for door in hits
-            for place in places
+            for prefix in ("", *prefixes(settings))
         },
         journal=public.journal,
         is_trusted=trusted(settings),

@@ -5,7 +5,7 @@ the texts in texts, addresses in mint and forms, the header's changes in unsubsc
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from heardback import links
@@ -150,15 +150,17 @@ class Edition:
 
         The recipient of the wishes is passed over. `now` is in Unix seconds.
         """
-        mint = Mint(rules, letter.said.over(wishes, now))
+        mint = Mint(rules, letter.said.over(wishes), now)
         self._letter = letter
         self._rules = rules
         self._one_click = mint.one_click()
         self._drafts = [_draft(text, mint) for text in letter.texts]
+        self._is_somebodys = mint.is_somebodys
         self._plans: dict[int, Plan] = {}
 
     def copy(self, recipient: str) -> Rewritten:
-        """Make one recipient's copy."""
+        """Make one recipient's copy; raise BadLetter where it is nobody's and has links that must be somebody's."""
+        _require(recipient, somebodys=self._is_somebodys)
         plan = self._plan_for(_size(recipient))
         changes = [(slot.start, slot.end, slot.filled(recipient).encode()) for slot in plan.header]
         for text, slots in plan.bodies:
@@ -227,16 +229,26 @@ def _stopped(letter: Letter, notes: tuple[str, ...]) -> Plan:
 
 
 def rewrite_html(html: str, rules: Rules, wishes: Wishes, now: float) -> RewrittenPage:
-    """Make one recipient's copy of an HTML document; its letter needs the headers that come with it."""
-    mint = Mint(rules, wishes if wishes.sent_at is not None else replace(wishes, sent_at=int(now)))
+    """Make one recipient's copy of an HTML document; its letter needs the headers that come with it.
+
+    Raises BadLetter where it is nobody's and has links that must be somebody's.
+    """
+    mint = Mint(rules, wishes, now)
     page = links.read(html, rules.for_links())
     size = _size(wishes.recipient)
     decisions = texts.within(mint.decide(page.links), size)
     slots = texts.page_slots(page, decisions, _short(mint.ends(), size), range(len(html) + 1))
     edits = [links.Edit(slot.start, slot.end, slot.filled(wishes.recipient)) for slot in slots]
     own = short(mint.one_click(), LONGEST_IN_HEADER, size)
+    _require(wishes.recipient, somebodys=mint.is_somebodys)
     added = pair(own.filled(wishes.recipient)) if own else {}
     return RewrittenPage(links.apply(html, edits), added, Fates("", page, decisions))
+
+
+def _require(recipient: str, *, somebodys: bool) -> None:
+    """See that nobody's copy has no link to unsubscribe by: it would take nobody off, and say that it had."""
+    if somebodys and not recipient:
+        raise BadLetter("This copy names no recipient, and unsubscribing needs one.")
 
 
 def _size(recipient: str) -> int:

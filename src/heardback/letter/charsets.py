@@ -13,6 +13,26 @@ LONGEST_NAME = 60
 NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"})
 """Codecs that Python knows and no letter means."""
 
+ALIASES: Mapping[str, str] = {
+    "cp50220": "iso-2022-jp",
+    "cp50221": "iso-2022-jp",
+    "gb_2312-80": "gbk",
+    "iso-8859-6-e": "iso-8859-6",
+    "iso-8859-6-i": "iso-8859-6",
+    "iso-8859-8-e": "iso-8859-8",
+    "iso-8859-8-i": "iso-8859-8",
+    "windows-31j": "cp932",
+    "windows-874": "cp874",
+    "windows-949": "cp949",
+    "x-euc-jp": "euc-jp",
+    "x-gbk": "gbk",
+    "x-mac-roman": "mac-roman",
+    "x-sjis": "cp932",
+}
+"""Names that letters have for charsets, most of them of the WHATWG's Encoding Standard, and Python has not."""
+
+JAPANESE = "iso2022_jp"
+
 Offsets = Mapping[int, int] | range
 """Gives the offset for a place."""
 
@@ -25,9 +45,11 @@ def codec(charset: str, content: bytes) -> str:
 
     Text without a charset, or in US-ASCII, is read as UTF-8, which holds it.
     """
-    name = _known(charset or "us-ascii")
+    name = _known(ALIASES.get(charset, charset) or "us-ascii")
     if name in ("ascii", "utf-8-sig"):
         return "utf-8"
+    if name == JAPANESE:
+        return "iso2022_jp_ext"  # half-width kana too, which mail has: their octets look like markup else
     if name in WIDE:
         little, big = WIDE[name]
         return big if content.startswith("\ufeff".encode(big)) else little
@@ -48,7 +70,22 @@ def _known(charset: str) -> str:
 
 
 def _errors(name: str) -> str:
+    if name.startswith(JAPANESE):
+        return KEPT
     return "surrogatepass" if name.startswith(("utf-16", "utf-32")) else "surrogateescape"
+
+
+def _kept(error: UnicodeError) -> tuple[str, int]:
+    """Make a lone surrogate of each octet, also of one below 0x80, which `surrogateescape` refuses."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    octets = error.object[error.start : error.end]
+    return "".join(chr(0xDC00 + octet) for octet in octets), error.end
+
+
+# Japanese letters are full of characters that ISO-2022-JP has not (①, ㈱, 髙), in two octets that look like ASCII.
+KEPT = "heardback.kept"
+codecs.register_error(KEPT, _kept)
 
 
 def decode(content: bytes, name: str) -> str | None:
@@ -93,7 +130,8 @@ def _by_reading(content: bytes, text: str, name: str, bounds: Sequence[int]) -> 
     found = {bound: ends[bound - 1] if bound else 0 for bound in bounds}
     found[len(text)] = len(content)
     alone = (decode(content[found[start] : found[end]], name) == text[start:end] for start, end in pairwise(bounds))
-    return found if all(alone) else None
+    behind = decode(content + "<".encode(name), name) or ""  # not in the middle of a shift, where the pixel goes
+    return found if all(alone) and behind.endswith("<") else None
 
 
 def _character_ends(content: bytes, name: str) -> list[int] | None:

@@ -5,6 +5,11 @@ LONGEST = 998
 FAR = LONGEST + 1
 
 
+def longest(body: bytes) -> int:
+    """Say how many octets the longest line of a body has."""
+    return max(len(line.removesuffix(b"\r")) for line in body.split(b"\n"))
+
+
 class Lines:
     """The lines of one body. Spans that are changed may come in any order."""
 

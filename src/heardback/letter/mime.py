@@ -4,6 +4,7 @@ The tree is walked with a stack of its own, so depth costs no recursion, and eac
 the open boundaries at once, so a letter of nothing but delimiters is read in linear time.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
@@ -84,8 +85,8 @@ def content(raw: bytes, header: Header, default: str = "text/plain") -> Content:
         kind,
         _boundary(message) if kind.startswith("multipart/") else b"",
         _charset(message) if kind.startswith("text/") else "",
-        str(message.get("content-transfer-encoding", "")).partition(";")[0].strip().lower(),
-        (message.get_content_disposition() or "").strip(),
+        _word(str(message.get("content-transfer-encoding", "")).lower()),
+        _word(message.get_content_disposition() or ""),
         kind == "text/plain" and _says(message, "format", "flowed") and _says(message, "delsp", "yes"),
     )
 
@@ -94,6 +95,11 @@ def _type(message: Message, default: str) -> str:
     # "text/html charset=x", the semicolon forgotten, is HTML to every reader.
     words = message.get_content_type().split() if "content-type" in message else ()
     return words[0] if words else default
+
+
+def _word(text: str) -> str:
+    """Give a value without the parameters and the comment behind it (RFC 2045, section 5.1)."""
+    return re.split("[;(]", text, maxsplit=1)[0].strip()
 
 
 def _says(message: Message, name: str, wanted: str) -> bool:
@@ -109,7 +115,7 @@ def _boundary(message: Message) -> bytes:
 
 def _charset(message: Message) -> str:
     try:
-        return message.get_content_charset() or ""
+        return _word(message.get_content_charset() or "")
     except (ValueError, LookupError):
         return "unreadable"
 

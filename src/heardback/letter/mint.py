@@ -12,7 +12,7 @@ from heardback.events import Modes
 from heardback.letter.forms import HOLE, Form
 from heardback.letter.wishes import Rules, Wishes
 from heardback.links import Link
-from heardback.tokens import DOORS, HONEYPOT, Blank, Kind, Token
+from heardback.tokens import DOORS, HONEYPOT, Blank, Kind, Token, sent_at
 
 PIXEL = '<img src="{}" width="1" height="1" border="0" alt="" style="border:0;width:1px;height:1px" />'
 AMP_PIXEL = '<amp-img src="{}" width="1" height="1" alt=""></amp-img>'
@@ -29,14 +29,20 @@ class Decision(Struct, frozen=True, gc=False):
 class Mint:
     """Makes the addresses of a letter. The wishes are those that hold, the letter's own word included."""
 
-    def __init__(self, rules: Rules, wishes: Wishes) -> None:
-        """Raise ValueError where the mode is none."""
+    def __init__(self, rules: Rules, wishes: Wishes, now: float) -> None:
+        """Raise ValueError where the mode is none. `now` is in Unix seconds."""
         self._rules = rules
         self._wishes = wishes
+        self._now = now
         self._modes = Modes.parse(wishes.mode)
         self._base = (wishes.base_url or rules.base_url).rstrip("/")
         self._click = rules.keyring.stem(self._token("click"))
         self._personal: dict[Kind, Form] = {}
+
+    @property
+    def is_somebodys(self) -> bool:
+        """Whether it has made an address that is of no use without its recipient."""
+        return bool(self._personal)
 
     def ends(self, *, amp: bool = False) -> Mapping[str, Form]:
         """Give the HTML that a text gains where it ends, by name: pixel and honeypot, so far as they are wished.
@@ -90,12 +96,13 @@ class Mint:
         return self._rules.keyring.blank(self._token(kind))
 
     def _token(self, kind: Kind) -> Token:
+        mode = self._modes.of(kind)
         return Token(
             kind,
             message_id=self._wishes.message_id,
             list=self._wishes.list,
-            mode=self._modes.of(kind),
-            sent_at=self._wishes.sent_at or 0,
+            mode=mode,
+            sent_at=sent_at(self._wishes.sent_at, self._now, kind, mode),
             additional=self._wishes.additional,
             domain=self._rules.domain(self._wishes.base_url),
         )

@@ -10,7 +10,18 @@ from heardback import links
 from heardback.links import Link, Page
 from heardback.links.targets import ours, target
 
-URL = re.compile(r"(?<![A-Za-z0-9])https?://[^\s<>\"\uff5c\x00-\x1f\x7f]+", re.IGNORECASE)
+STOPS = r"\u200b\u2060\ufeff\u3000-\u3003\u3008-\u301f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+"""Spaces of no width and the punctuation of East Asia, which no URL holds."""
+URL = re.compile(rf"(?<![A-Za-z0-9])https?://[^\s<>\"{STOPS}\x00-\x1f\x7f]+", re.IGNORECASE)
+THAI_TO_KHMER, JAPANESE, CHINESE, KOREAN = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff",
+    r"\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f",
+    r"\u3005-\u3007\u3100-\u312f\u3400-\u9fff\uf900-\ufaff",
+    r"\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff",
+)
+UNSPACED = f"[{THAI_TO_KHMER}{JAPANESE}{CHINESE}{KOREAN}]"
+"""Scripts in which text follows a URL without a space."""
+UNCLEAR = re.compile(rf"\w+://[^/?#]*(?:[A-Za-z0-9]{UNSPACED}|[/?#].*{UNSPACED})")
 BRACKET = re.compile(r"[()\[\]{}]")
 PAIRS = {")": "(", "]": "[", "}": "{"}
 ENDS = ".,;:!?'*_~|`\u2026\u2019\u201d\xbb"
@@ -30,6 +41,8 @@ def _links(text: str, rules: links.Rules, *, delsp: bool) -> Iterator[Link]:
             reason = "ours"
         if _goes_on(text, start, match.end(), delsp=delsp):
             url, reason = text[start:end], "goes on in the next line"
+        elif UNCLEAR.match(text, start, end):  # what follows it would be gone from the letter
+            url, reason = text[start:end], "where it ends is unclear"
         yield Link(start, end, "", url, "click", not reason, reason)
 
 

@@ -10,7 +10,7 @@ from operator import attrgetter
 from heardback import links
 from heardback.letter import charsets, plain, transfer
 from heardback.letter.forms import Form, Slot
-from heardback.letter.lines import Lines
+from heardback.letter.lines import LONGEST, Lines, longest
 from heardback.letter.mime import Part
 from heardback.letter.mint import Decision
 from heardback.letter.wishes import Rules
@@ -210,7 +210,7 @@ def fitted(
     """
     lengths = _lengths(decisions, size)
     decisions = _within(decisions, lengths)
-    if text.part.content.encoding not in transfer.LITERAL or text.part.content.encoding == "binary":
+    if not _has_lines(text):
         return decisions, ends
     lines = Lines(text.ground)
     planned = list(zip(text.page.links, decisions, lengths, strict=True))
@@ -219,6 +219,12 @@ def fitted(
             lines.take(text.at[link.start], text.at[link.end], length, must=True)
     ends = {name: _fitted_end(lines, text, form, size) for name, form in ends.items()}
     return [_fitted_link(lines, text, link, decision, length) for link, decision, length in planned], ends
+
+
+def _has_lines(text: Text) -> bool:
+    """Say whether its lines must stay short: a binary body has none, but where all are short it goes as any other."""
+    encoding = text.part.content.encoding
+    return encoding in transfer.LITERAL and (encoding != "binary" or longest(text.ground) <= LONGEST)
 
 
 def within(decisions: Sequence[Decision], size: int) -> Sequence[Decision]:

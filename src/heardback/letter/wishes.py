@@ -80,7 +80,7 @@ class Wishes:
     list: str = ""
     mode: str = "full"
     sent_at: int | None = None
-    """Unix seconds; the letter's Date, else the clock, where it is None."""
+    """Unix seconds; where it is None the letter's Date, else the clock, but nothing in an anonymous token."""
     base_url: str = ""
     """As `Rules.named` gives it; that of the rules where it is empty."""
     opens: bool = True
@@ -98,13 +98,12 @@ class Said:
     """Fields of Wishes."""
     notes: tuple[str, ...] = ()
 
-    def over(self, wishes: Wishes, now: float) -> Wishes:
-        """Give the wishes with the letter's own word over them, and nothing left open."""
-        sent_at = wishes.sent_at if wishes.sent_at is not None else self.sent_at
+    def over(self, wishes: Wishes) -> Wishes:
+        """Give the wishes with the letter's own word over them."""
         return replace(
             wishes,
             message_id=wishes.message_id or self.message_id,
-            sent_at=int(now) if sent_at is None else sent_at,
+            sent_at=self.sent_at if wishes.sent_at is None else wishes.sent_at,
             **self.overrides,
         )
 

@@ -88,7 +88,8 @@ def run(
     # Once, before the workers: what cannot be opened stops the start, and they find the store made and migrated.
     asyncio.run(checked(settings))
     board = Board(plan_of(settings), settings.server.workers)
-    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers, started).run()
+    sockets = [each for each in (bound, mail) if each]
+    Supervisor(run_worker, (settings, bound, mail, board), settings.server.workers, started, sockets).run()
 
 
 def run_worker(
@@ -186,11 +187,20 @@ def retention_of(settings: Settings, store: Store) -> Retention:
 
 async def checked(settings: Settings) -> None:
     """Open what the workers will open, and close it again. Raises StoreError, SettingsError."""
-    well_known(settings)
-    observer_of(settings)
-    pages_of(settings)
     async with opened(settings):
         pass
+
+
+def look(settings: Settings) -> None:
+    """Try all that the settings name, before anything is started. Raises SettingsError with every fault."""
+    faults: list[str] = []
+    for made_of in (well_known, observer_of, pages_of, *([relay_of] if settings.relay.next_hop else [])):
+        try:
+            made_of(settings)
+        except SettingsError as error:
+            faults += error.faults
+    if faults:
+        raise SettingsError(tuple(faults))
 
 
 def listening(settings: Settings) -> socket.socket:
@@ -199,10 +209,9 @@ def listening(settings: Settings) -> socket.socket:
 
 
 def relaying(settings: Settings) -> socket.socket | None:
-    """Bind the relay's socket, where there is a next hop. Raises SettingsError where the relay cannot be run."""
+    """Bind the relay's socket, where there is a next hop. Raises SettingsError where it cannot be."""
     if not settings.relay.next_hop:
         return None
-    relay_of(settings)  # what is wrong with it is to be said before anything is started
     return bound_to(*host_and_port(settings.relay.listen), "relay.listen")
 
 

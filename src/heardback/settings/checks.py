@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -123,6 +123,25 @@ def one_of(*choices: str) -> Check[str]:
 def items_of(check: Check[T], fix: str = "write a list, in square brackets") -> Check[tuple[T, ...]]:
     """Take a list whose items all pass a check; say what is wrong with each that does not."""
 
+    return listed(check, fix, lambda _: [])
+
+
+def distinct(
+    check: Check[T], what: str, of: Callable[[T], str], fix: str = "write a list, in square brackets"
+) -> Check[tuple[T, ...]]:
+    """Take a list whose items all pass a check, and of which no two have the same name."""
+
+    def twice(items: Sequence[T]) -> list[tuple[str, str]]:
+        names = [of(item) for item in items]
+        found = sorted({name for name in names if names.count(name) > 1})
+        return [("", f"{what} {', '.join(found)} stands here twice; give each its own")] if found else []
+
+    return listed(check, fix, twice)
+
+
+def listed(check: Check[T], fix: str, together: Callable[[Sequence[T]], list[tuple[str, str]]]) -> Check[tuple[T, ...]]:
+    """Take a list whose items pass a check, each on its own; `together` gives the faults of those that do."""
+
     def check_items(value: object) -> tuple[T, ...]:
         if not isinstance(value, list):
             raise misfit(value, fix)
@@ -132,25 +151,12 @@ def items_of(check: Check[T], fix: str = "write a list, in square brackets") -> 
                 good.append(check(item))
             except ValueError as error:
                 faults += faults_at(f"[{index}]", error)
+        faults += together(good)
         if faults:
             raise Wrong(faults)
         return tuple(good)
 
     return check_items
-
-
-def distinct(check: Check[tuple[T, ...]], what: str, of: Callable[[T], str]) -> Check[tuple[T, ...]]:
-    """Take a list that passes a check and in which no two items have the same name."""
-
-    def check_names(value: object) -> tuple[T, ...]:
-        items = check(value)
-        names = [of(item) for item in items]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{what} {', '.join(twice)} stands here twice; give each its own")
-        return items
-
-    return check_names
 
 
 def table(value: object) -> Mapping[str, object]:

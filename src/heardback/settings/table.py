@@ -55,7 +55,7 @@ class Server:
     )
     allowed_base_urls: tuple[str, ...] = setting(
         (),
-        checks.distinct(checks.items_of(checks.base_url), "the base URL", str),
+        checks.distinct(checks.base_url, "the base URL", str),
         "Base URLs that a letter may name in the place of `base_url`: custom tracking domains.",
     )
     log: str = setting(
@@ -237,7 +237,7 @@ class Settings:
     )
     keys: tuple[str, ...] = setting(
         (),
-        checks.distinct(checks.items_of(checks.key), "the key id", checks.key_id),
+        checks.distinct(checks.key, "the key id", checks.key_id),
         "Signing keys, `id:secret`: the first signs, all verify. Without any, `heardback serve` makes one.",
         secret=True,
     )
@@ -259,13 +259,11 @@ class Settings:
     destinations: tuple[Destination, ...] = setting(
         (),
         checks.distinct(
-            checks.items_of(
-                destination,
-                "write [[destinations]], in two pairs of brackets, above each (in the environment, JSON: "
-                '[{"name": "main", …}])',
-            ),
+            destination,
             "the name",
             lambda destination: destination.name,
+            "write [[destinations]], in two pairs of brackets, above each (in the environment, JSON: "
+            '[{"name": "main", …}])',
         ),
         "Webhooks, each with a table of its own.",
     )

@@ -290,8 +290,22 @@ def _decoded(text: bytes) -> bytes:
     return a2b_base64(text.translate(_PLAIN) + b"=" * (-len(text) % 4))
 
 
+def sent_at(said: int | None, now: float, kind: Kind, mode: str) -> int:
+    """Give the Unix second that a token says its letter left at: as it was said, else now.
+
+    An anonymous one says none then: people whose copies were made in different seconds could be told apart.
+    """
+    if said is not None:
+        return said
+    return 0 if _names_nobody(kind, mode) else int(now)
+
+
+def _names_nobody(kind: Kind, mode: str) -> bool:
+    return mode == "anonymous" and kind in ("open", "click", "site")
+
+
 def _is_anonymous(token: Token) -> bool:
-    return token.mode == "anonymous" and token.kind in ("open", "click", "site")
+    return _names_nobody(token.kind, token.mode)
 
 
 def _said(token: Token, url: str, link: int | None) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
 
 from heardback.doors.relay.delivery import Delivery, Post
 from heardback.doors.relay.link import is_loopback, size
@@ -188,7 +188,10 @@ class Conversation(SMTP):
         await super().smtp_RSET(arg)
 
     async def handle_exception(self, error: Exception) -> str:
-        """Answer for a fault of our own: the client is to try again."""
+        """Answer for a fault of our own: the client is to try again. A handshake that failed is not ours."""
+        if isinstance(error, TLSSetupException):
+            logger.info("a client's TLS handshake failed: %s", type(error.__cause__).__name__)
+            return OUR_FAULT.wire.decode()
         logger.error("a fault of the relay: %s", type(error).__name__)
         return OUR_FAULT.wire.decode()
 

@@ -114,10 +114,15 @@ SELECT site_id, event_id FROM events WHERE site_id IN ({wanted});
 -- name: neighbours
 -- Gives the number of each vicinity with the events in it; {wanted} are places for their numbers and their fields.
 -- Among the newest events of the recipient between the times those of the letter are picked: never more is looked at.
-WITH wanted (number, whose, whose_sum, letter, since, until) AS (VALUES {wanted})
+-- The blocks are gone through once, for all vicinities: they are thousands where events are millions.
+WITH wanted (number, whose, whose_sum, letter, since, until) AS (VALUES {wanted}),
+near AS MATERIALIZED (
+    SELECT block, oldest, newest FROM blocks
+    WHERE newest >= (SELECT min(since) FROM wanted) AND oldest < (SELECT max(until) FROM wanted)
+)
 SELECT number, position, event_id, type, recipient, message_id, list, body, signals, verdict, revised, site_id
 FROM wanted CROSS JOIN events ON recipient = whose COLLATE NOCASE AND message_id = letter AND position IN (
-    SELECT position FROM blocks CROSS JOIN events INDEXED BY events_by_recipient ON position / 4096 = +block
+    SELECT position FROM near CROSS JOIN events INDEXED BY events_by_recipient ON position / 4096 = +block
     WHERE newest >= since AND oldest < until AND recipient_sum = whose_sum AND event_id >= since AND event_id < until
     ORDER BY event_id DESC LIMIT {limit}
 )
