@@ -1,4 +1,4 @@
-"""heardback as its users run it: a process of its own, with a settings file, on a port that the system picks."""
+"""heardback as its users run it: a process of its own, with a settings file, on a port that is free."""
 
 from __future__ import annotations
 
