@@ -1,9 +1,10 @@
-"""heardback as its users run it: a process of its own, with a settings file, on a port that the system picks."""
+"""heardback as its users run it: a process of its own, with a settings file, on a port that is free."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import sqlite3
@@ -12,10 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Self
+
+from tests.forks import Process, fork
 
 API_TOKEN = "the-api-token-of-the-tests"
 KEY = "2026t:the signing key of the tests"
@@ -23,10 +28,15 @@ WAITS_S = 30.0
 
 
 def free_port() -> int:
-    """Let the system pick a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Pick a port that is free now, below those that the system gives away.
+
+    One of those may be a client's before it is a server's; who tries in vain to connect to it may even get it, and so reach itself.
+    """
+    while True:
+        port = 11_000 + secrets.randbelow(21_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass(slots=True)
@@ -57,9 +67,11 @@ class Program:
     path: str = ""
     """The path prefix of base_url."""
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[str] | None = None
+    process: Process | subprocess.Popen[bytes] | None = None
     said: list[str] = field(default_factory=list)
     environ: Mapping[str, str] = field(default_factory=dict)
+    fresh: bool = False
+    """Let an interpreter of its own load it, as at a user's, which takes several times as long."""
 
     @property
     def base_url(self) -> str:
@@ -92,27 +104,31 @@ class Program:
     def start(self) -> None:
         """Start the process and wait until it says that it listens."""
         before = len(self.said)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "heardback", "serve"],
-            cwd=self.folder,
-            env={**os.environ, **self.environ},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        log, stderr = os.pipe()
+        try:
+            self.process = self._begun(stderr)
+        finally:
+            os.close(stderr)
         listening = threading.Event()
-        threading.Thread(target=self._listen, args=(self.process, listening), daemon=True).start()
+        threading.Thread(target=self._listen, args=(log, listening), daemon=True).start()
         listening.wait(WAITS_S)
         if not any("listening at" in line for line in self.said[before:]):
             self.kill()
             raise AssertionError("heardback did not start:\n" + "\n".join(self.said))
 
-    def _listen(self, process: subprocess.Popen[str], listening: threading.Event) -> None:
-        for line in process.stderr or ():
-            self.said.append(line.rstrip("\n"))
-            if "listening at" in line:
-                listening.set()
-        if process.stderr:
-            process.stderr.close()
+    def _begun(self, stderr: int) -> Process | subprocess.Popen[bytes]:
+        environ = {**os.environ, **self.environ}
+        if self.fresh:
+            arguments = [sys.executable, "-m", "heardback", "serve"]
+            return subprocess.Popen(arguments, cwd=self.folder, env=environ, stderr=stderr)
+        return fork(["serve"], self.folder, environ, (0, 1, stderr))
+
+    def _listen(self, log: int, listening: threading.Event) -> None:
+        with open(log) as lines:
+            for line in lines:
+                self.said.append(line.rstrip("\n"))
+                if "listening at" in line:
+                    listening.set()
         listening.set()
 
     def stop(self) -> int:
@@ -165,9 +181,17 @@ class Program:
 
 def command(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run `heardback` with arguments in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "heardback", *arguments], cwd=folder, input=given, capture_output=True, timeout=WAITS_S
-    )
+    with TemporaryFile() as stdin, TemporaryFile() as stdout, TemporaryFile() as stderr:
+        stdin.write(given)
+        stdin.seek(0)
+        process = fork(arguments, folder, os.environ, (stdin.fileno(), stdout.fileno(), stderr.fileno()))
+        try:
+            status = process.wait(WAITS_S)
+        finally:
+            process.kill()
+        stdout.seek(0)
+        stderr.seek(0)
+        return subprocess.CompletedProcess(arguments, status, stdout.read(), stderr.read())
 
 
 def wait_until(true: Any, what: str, within_s: float = WAITS_S) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,21 @@ def floor_of(room: str) -> int:
     return next(number for number, floor in enumerate(FLOORS) if room in floor)
 
 
-def imports(path: Path) -> Iterator[tuple[str, ast.stmt]]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Parse a file."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> tuple[tuple[str, ast.stmt], ...]:
     """Give each module that a file imports, with the statement."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return tuple(found(path))
+
+
+def found(path: Path) -> Iterator[tuple[str, ast.stmt]]:
+    """Find them."""
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -125,10 +138,9 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_imports_stand_at_the_top(path: Path) -> None:
     """Only the named rooms import inside a function."""
-    tree = ast.parse(path.read_text())
     inside = [
         node
-        for function in ast.walk(tree)
+        for function in ast.walk(tree_of(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -149,7 +161,7 @@ def test_each_library_has_its_room(path: Path) -> None:
 def test_a_file_is_a_short_noun(path: Path) -> None:
     """A file has at most 400 lines, is named after something, and begins with a docstring of at most five lines."""
     text = path.read_text()
-    docstring = ast.get_docstring(ast.parse(text))
+    docstring = ast.get_docstring(tree_of(path))
     assert len(text.splitlines()) <= 400
     assert path.stem not in FORBIDDEN
     assert docstring, "a module says what lives in it"

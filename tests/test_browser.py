@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from standardwebhooks.webhooks import Webhook
 
 from heardback.tracker import Tracker
@@ -101,18 +101,22 @@ class Site:
             thread.join()
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    """Open a page in headless Chromium that reaches nothing but this machine."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Start headless Chromium, which reaches nothing but this machine."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here; .ci/run installs it")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=ALONE,
-        )
-        yield browser.new_page()
-        browser.close()
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ALONE)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Open a page in a browser of somebody's own."""
+    with browser.new_page() as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("source", [None, *LETTERS], ids=lambda path: path.stem if path else "own")
@@ -122,7 +126,7 @@ def test_a_reader_with_a_browser(source: Path | None, tmp_path: Path, page: Page
     with site.open():
         destination = (
             f'[[destinations]]\nname = "site"\nurl = "http://127.0.0.1:{site.port}/hook"\n'
-            f'secret = "{SECRET}"\nallow_private = true\nmax_wait_s = 0.1'
+            f'secret = "{SECRET}"\nallow_private = true\nmax_wait_s = 0.1\n[verdicts]\nsettle_s = 0.1'
         )
         with Program(tmp_path, destination) as program:
             html, unsubscribe = rewritten(tmp_path, source, f"http://127.0.0.1:{site.port}/landing?a=1&b=2")

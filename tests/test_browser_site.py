@@ -127,7 +127,7 @@ def test_from_the_letter_to_the_lead(setting: str, tmp_path: Path) -> None:
     with webhook.open(), shop.open():
         destination = (
             f'[[destinations]]\nname = "site"\nurl = "http://127.0.0.1:{webhook.port}/hook"\n'
-            f'secret = "{SECRET}"\nallow_private = true\nmax_wait_s = 0.1'
+            f'secret = "{SECRET}"\nallow_private = true\nmax_wait_s = 0.1\n[verdicts]\nsettle_s = 0.1'
         )
         with Program(tmp_path, f'[tracking]\nclick_id_hosts = ["{HOST}"]\n{destination}', path="/t") as program:
             shop.script = f"{program.base_url}/heardback.js"

@@ -13,7 +13,6 @@ from uuid import UUID
 
 import pytest
 
-from heardback.cli import COMMANDS
 from heardback.tokens import Keyring, Token
 from heardback.tracker import Tracker
 from tests.program import KEY, Program, command
@@ -239,12 +238,6 @@ def test_a_settings_file_may_be_called_like_a_command(folder: Path) -> None:
     """What stands behind --config is no command."""
     (folder / "heardback.toml").rename(folder / "serve")
     assert command(folder, "--config", "serve", "settings", "--json").returncode == 0
-
-
-@pytest.mark.parametrize("name", [*COMMANDS, "token read", "token make"])
-def test_help_has_an_example(folder: Path, name: str) -> None:
-    """Every command's help shows how it is called."""
-    assert b"example: heardback " in command(folder, *name.split(), "--help").stdout
 
 
 def test_the_version(folder: Path) -> None:

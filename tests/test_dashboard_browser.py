@@ -179,8 +179,7 @@ def test_signing_in_and_out(browser: Browser, program: Program, scripts: bool) -
         assert looked.page.inner_text("h1") == "Sign in"
 
 
-@pytest.mark.parametrize("width", [360, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1440, "dark")])
 def test_every_page(browser: Browser, program: Program, width: int, scheme: Any) -> None:
     """Each has its heading and fits; axe-core finds no fault in it that is serious; nothing is asked of others."""
     how: dict[str, Any] = {

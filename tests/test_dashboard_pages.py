@@ -77,6 +77,7 @@ def told(tmp_path: Path, answer: Callable[[Got], Answers | int], story: Callable
         async with Receiver(answer) as receiver:
             settings = (
                 f'[[destinations]]\nname = "main"\nurl = "{receiver.url}"\nallow_private = true\nmax_wait_s = 0\n'
+                "[verdicts]\nsettle_s = 0.1\n"
             )
             with Program(tmp_path, settings) as running:
                 visitor = Visitor(running)

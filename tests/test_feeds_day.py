@@ -114,10 +114,10 @@ def test_nothing_that_may_happen_is_refused(records: list[Record]) -> None:
             assert body_faults(name, post.body) == [], name
 
 
-@given(st.lists(events(), min_size=1, max_size=4))
-def test_texts_are_cut_as_java_counts_them(records: list[Record]) -> None:
+@given(events())
+def test_texts_are_cut_as_java_counts_them(one: Record) -> None:
     """No name and no detail is too long for a receiver that counts in UTF-16, either."""
-    for post in posts("croct", records, PARTNERS):
+    for post in posts("croct", [one], PARTNERS):
         payload = json.loads(post.body)["payload"]
         texts = [value for value in payload.get("details", {}).values() if isinstance(value, str)]
         assert len(payload.get("name", "").encode("utf-16-le")) <= 100

@@ -38,7 +38,7 @@ def told(tmp_path: Path, answer: Callable[[Got], Answers | int], story: Story) -
         async with Receiver(answer) as receiver:
             settings = (
                 f'[[destinations]]\nname = "main"\nurl = "{receiver.url}"\nsecret = "{SECRET}"\n'
-                "allow_private = true\nmax_wait_s = 0\n"
+                "allow_private = true\nmax_wait_s = 0\n[verdicts]\nsettle_s = 0.1\n"
             )
             with Program(tmp_path, settings) as running:
                 await story(running, receiver)
@@ -166,7 +166,7 @@ def test_a_new_destination_begins_where_it_is_told(tmp_path: Path) -> None:
             def settings(name: str, receiver: Receiver, start: str = "now") -> str:
                 return f'[[destinations]]\nname = "{name}"\nurl = "{receiver.url}"\nallow_private = true\nmax_wait_s = 0\nstart = "{start}"\n'
 
-            program = Program(tmp_path, settings("old", old))
+            program = Program(tmp_path, "[verdicts]\nsettle_s = 0.1\n" + settings("old", old))
             with program:
                 await opens(program, "a@x")
                 await old.until(lambda: recipients(old) == ["a@x"])

@@ -17,7 +17,7 @@ from heardback.doors.languages import chosen
 from heardback.doors.pages import SAMPLES, Pages
 from heardback.errors import SettingsError
 from tests.conftest import ROOT
-from tests.program import KEY, Program, command
+from tests.program import KEY, Program, command, wait_until
 
 LANGUAGES = ("de", "en", "es", "fr", "it")
 WORDS = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((ROOT / "templates" / "words").iterdir())}
@@ -211,6 +211,7 @@ def test_what_breaks_later_is_shown_in_ours(tmp_path: Path) -> None:
             shown[recipient] = program.ask("GET", url, headers={"Accept-Language": "fr"})
         assert shown["jane@example.org"].body == b"example.org"
         assert (shown["nobody"].status, b"Me d\xc3\xa9sabonner" in shown["nobody"].body) == (200, True)
+        wait_until(lambda: any("template" in line for line in program.said), "what the log says of it")
         (line,) = [line for line in program.said if "template" in line]
         assert json.loads(line)["message"] == "template unsubscribe.html: UndefinedError; the built-in one is shown"
 

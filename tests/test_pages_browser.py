@@ -33,6 +33,11 @@ CONTRAST = """() => {
 }"""
 """WCAG 2.2, 1.4.3: the contrast of each text with what is behind it."""
 
+BUTTONS = """(buttons) => buttons.map((button) => {
+  const { width, height } = button.getBoundingClientRect();
+  return [button.innerText.trim(), width, height];
+})"""
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
@@ -65,24 +70,24 @@ def press(page: Page, button: str) -> None:
 
 
 def holds(page: Page, language: str) -> None:
-    """Look that a page says its language, has one title and one heading, names its buttons, and fits."""
+    """Look that a page says its language, has one title and one heading, names its buttons, fits, and can be read."""
     assert page.evaluate("document.documentElement.lang") == language[:2]
     assert page.title() and page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator("main").count() == 1
-    for button in page.get_by_role("button").all():
-        box = button.bounding_box()
-        assert button.inner_text().strip() and box and box["height"] >= 44 and box["width"] >= 200
-    assert min(page.evaluate(CONTRAST)) >= 4.5
+    for text, width, height in page.get_by_role("button").evaluate_all(BUTTONS):
+        assert text and width >= 200 and height >= 44
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert min(page.evaluate(CONTRAST)) >= 4.5
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_visitor_changes_their_mind(program: Program, browser: Browser, language: str, scheme: str) -> None:
+def test_a_visitor_changes_their_mind(program: Program, browser: Browser, language: str) -> None:
     """Through the mail's link: unsubscribe, subscribe again, deny, grant; by buttons that a script is not needed for."""
     tracker = Tracker(program.base_url, [KEY])
-    recipient = f"{language}{scheme}.{JANE}"
-    page = looked_at(browser, locale=language, color_scheme=scheme)
+    recipient = f"{language}.{JANE}"
+    page = looked_at(browser, locale=language)
     page.goto(tracker.unsubscribe_url(recipient, list="The autumn coats"))
     holds(page, language)
     for name, value, consent, suppressed in (

@@ -138,7 +138,7 @@ def test_several_workers_share_one_file(tmp_path: Path) -> None:
 
 def test_serve_without_settings_makes_what_it_needs(tmp_path: Path) -> None:
     """Database, key and API token are made beside it, 0600, and it says so; every command finds them."""
-    program = Program(tmp_path, environ={"HEARDBACK_SERVER_PORT": "0"})
+    program = Program(tmp_path, environ={"HEARDBACK_SERVER_PORT": "0"}, fresh=True)
     program.start()
     try:
         files = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}

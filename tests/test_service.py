@@ -35,7 +35,7 @@ def test_systemd_is_told_when_readers_are_answered(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(WAITS_S)
-        with Program(tmp_path, environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as program:
+        with Program(tmp_path, environ={"NOTIFY_SOCKET": str(tmp_path / "notify")}, fresh=True) as program:
             assert manager.recv(99) == b"READY=1"
             assert program.ask("GET", "/healthz").status == 200
 

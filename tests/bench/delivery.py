@@ -207,7 +207,7 @@ def waits(folder: Path, url: str, number: int) -> dict[str, Any]:
         f'[[destinations]]\nname = "{name}"\nurl = "{url}"\nsecret = "{SECRET}"\nallow_private = true\n'
         f"max_batch = {BATCH}\nstart = {START.isoformat()}"
     )
-    with Program(folder, table if url else "") as program:
+    with Program(folder, table if url else "", fresh=True) as program:
         found = sorted(asyncio.run(visits(program)))
         items = program.api("GET", "/api/destinations").json()["items"]
     return {

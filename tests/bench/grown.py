@@ -81,6 +81,7 @@ def door(server: PostgresServer) -> float:
     asyncio.run(server.execute(UNLEASED))
     with tempfile.TemporaryDirectory() as folder:
         node = Node.of(Path(folder) / "node", server.url(), "retention_days = 0")
+        node.program.fresh = True
         node.start()
         waited = p99(node.program)
         node.program.stop()

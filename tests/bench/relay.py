@@ -102,7 +102,9 @@ def measure() -> dict[str, Any]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(running(SINK, sink))
         stack.enter_context(running(UNCHANGED, plain, sink))
-        stack.enter_context(Program(folder, f'[relay]\nlisten = "127.0.0.1:{ours}"\nnext_hop = "127.0.0.1:{sink}"'))
+        stack.enter_context(
+            Program(folder, f'[relay]\nlisten = "127.0.0.1:{ours}"\nnext_hop = "127.0.0.1:{sink}"', fresh=True)
+        )
         wait_until(lambda: answers(ours), "the relay listens")
         for _ in range(ROUNDS):
             for name, port in ((PLAIN, plain), (OURS, ours)):

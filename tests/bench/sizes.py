@@ -75,7 +75,9 @@ def row(path: Path, events: int, number: int, url: str, asked: Asked) -> Row:
     """Start a server, let readers come, in a burst at the end; deliver a backlog without it."""
     size = path.stat().st_size if path.exists() else 0
     names = [f"{new_id().hex}" for _ in range(number)]
-    program = Program(path.parent, "[privacy]\nretention_days = 0\n" + "".join(hook(name, url) for name in names))
+    program = Program(
+        path.parent, "[privacy]\nretention_days = 0\n" + "".join(hook(name, url) for name in names), fresh=True
+    )
     began = time.monotonic()
     with on_core(SERVER):
         program.__enter__()

@@ -133,7 +133,7 @@ def asked(path: Path, events: int) -> dict[str, float]:
         "link, of a campaign": f"by=link&additional.campaign=autumn-7&{since}",
         "link, of letters all their own": f"by=link&additional.campaign=receipts&{since}",
     }
-    with Program(path.parent, KEPT) as program:
+    with Program(path.parent, KEPT, fresh=True) as program:
         return {
             f"GET /api/stats by {name}, ms": taken(partial(program.api, "GET", f"/api/stats?{query}"))
             for name, query in queries.items()
@@ -148,7 +148,7 @@ def looked(path: Path, events: int) -> dict[str, float]:
         *(f"/letter?id={letter}", "/campaign?name=autumn-7", "/campaign?name=receipts", "/live", "/people"),
         *("/destinations", "/destinations/main", "/suppressions", "/blocks", "/settings"),
     )
-    with Program(path.parent, KEPT + CLOSED) as program:
+    with Program(path.parent, KEPT + CLOSED, fresh=True) as program:
         visitor = Visitor(program)
         visitor.sign_in()
         form = visitor.form
@@ -170,5 +170,5 @@ def taken(ask: Callable[[], Answer]) -> float:
 
 def door(folder: Path) -> float:
     """Run a tracker that deletes nothing, and let it be read."""
-    with Program(folder, "[privacy]\nretention_days = 0\n") as program:
+    with Program(folder, "[privacy]\nretention_days = 0\n", fresh=True) as program:
         return p99(program)

@@ -183,7 +183,7 @@ def heardback(folder: Path, settings: str = "") -> Iterator[Running]:
     """Run `heardback serve`: SQLite, `synchronous=FULL`, concealed tokens, everything else as it is by default."""
     with ExitStack() as stack:
         with on_core(SERVER):
-            ours = stack.enter_context(Program(folder, settings))
+            ours = stack.enter_context(Program(folder, settings, fresh=True))
         assert ours.process
         yield Running(ours.process.pid, ours.port)
 

@@ -49,7 +49,8 @@ async def for_writing(connection: aiosqlite.Connection) -> None:
 async def for_reading(connection: aiosqlite.Connection) -> None:
     """Make a connection the reading one, which waits for no writer."""
     await connection.execute("PRAGMA query_only = ON")
-    await connection.execute(CACHE)
+    with suppress(sqlite3.DatabaseError):  # it looks into the file: of damage the work tells, which is then mended
+        await connection.execute(CACHE)
 
 
 async def connect(path: Path, prepare: Prepare, busy_s: float) -> aiosqlite.Connection:
