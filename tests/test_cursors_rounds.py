@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heardback.dispatcher.changes import after_each, asked
-from heardback.dispatcher.portions import Portion, batch_of, portion, round_of
+from heardback.dispatcher.portions import Portion, batch_of, names_of, portion, round_of
 from heardback.events import Record
 from heardback.formats.encoded import Encoded
+from heardback.privacy import pseudonym
 from heardback.stores import Batch, Cursor, Part, Stored, cursors
 from heardback.webhook import Delivered, Gone, Outcome, Refused, Retry
 
@@ -75,12 +76,13 @@ class TestRequests:
             (["a@x", "b@x", "a@x", "c@x"], 5, 2),
             (["a@x", "A@X"], 5, 1),
             (["", "", "a@x", ""], 5, 4),
+            ([pseudonym("a@x", "k"), "b@x", "A@X"], 5, 2),
         ],
     )
     def test_apart(self, people: list[str], limit: int, taken: int) -> None:
-        """A round ends before the second event of a person; nobody's events are nobody's second."""
+        """A round ends before the second event of a person, by name or pseudonym; nobody's are nobody's second."""
         page = [Stored(number + 1, record) for number, record in enumerate(records(*people))]
-        made = portion(page, lambda _: True, limit, apart=True)
+        made = portion(page, lambda _: True, limit, apart=lambda each: names_of(each, "k"))
         assert (len(made.records), made.last, made.passed_over) == (taken, taken, 0)
 
 

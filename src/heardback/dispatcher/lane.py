@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from heardback.dispatcher.alarm import Alarm
 from heardback.dispatcher.changes import Change, Claim, after_each, asked
 from heardback.dispatcher.pace import Pace
-from heardback.dispatcher.portions import batch_of, fitted, gathering, portion, round_of
+from heardback.dispatcher.portions import batch_of, fitted, gathering, names_of, portion, round_of
 from heardback.dispatcher.round import Round
 from heardback.dispatcher.selection import Selection, subject_of
 from heardback.dispatcher.turns import Turns
@@ -179,7 +180,8 @@ class Lane:
             return self._format.encode(records, terms)
 
         if self._format.single:
-            return round_of(portion(page, wanted, self._to.concurrency, apart=True), encode, now)
+            names = partial(names_of, hash_key=self._terms.hash_key)
+            return round_of(portion(page, wanted, self._to.concurrency, apart=names), encode, now)
         limit = cursors.largest_batch(cursor, self._to.max_batch)
         return batch_of(*fitted(page, wanted, limit, encode, self._to.max_bytes), now)
 

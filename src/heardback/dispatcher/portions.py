@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from heardback.events import Record, milliseconds_of, new_id
 from heardback.formats.encoded import Encoded
+from heardback.privacy import pseudonym
 from heardback.stores import Batch, Part, Stored
 
 Wanted = Callable[[Record], bool]
 Encode = Callable[[Sequence[Record]], Encoded]
+Names = Callable[[Record], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Portion:
     """How many events up to there are not among them."""
 
 
-def portion(page: Sequence[Stored], wanted: Wanted, limit: int, *, apart: bool = False) -> Portion:
+def portion(page: Sequence[Stored], wanted: Wanted, limit: int, *, apart: Names | None = None) -> Portion:
     """Take the first wanted events of a page that is not empty; with `apart`, no two of one person."""
     taken: list[Record] = []
     people: set[str] = set()
@@ -36,13 +38,22 @@ def portion(page: Sequence[Stored], wanted: Wanted, limit: int, *, apart: bool =
         if not wanted(stored.record):
             skipped += 1
             continue
-        person = stored.record.recipient.lower()
-        if len(taken) == limit or (apart and person in people):
+        names = apart(stored.record) if apart else frozenset[str]()
+        if len(taken) == limit or not people.isdisjoint(names):
             return Portion(tuple(taken), last, passed_over)
         taken.append(stored.record)
-        people |= {person} if person else set()
+        people |= names
         last, passed_over = stored.position, skipped
     return Portion(tuple(taken), page[-1].position, skipped)
+
+
+def names_of(record: Record, hash_key: str) -> frozenset[str]:
+    """Give what a person is called in events; nothing where nobody is named.
+
+    Where a letter's clicks have a pseudonym, its unsubscribe has the address, and both are one person's.
+    """
+    address = record.recipient.lower()
+    return frozenset({address, pseudonym(address, hash_key)}) if address else frozenset()
 
 
 def fitted(
