@@ -218,13 +218,14 @@ def waits(folder: Path, url: str, number: int) -> dict[str, Any]:
 
 
 async def visits(program: Program) -> list[float]:
-    """Open letters at an even pace; give how long each answer took, from when it was to be asked for.
+    """Open the copies of a new letter at an even pace; give how long each answer took, from when it was to be asked for.
 
     The first second is left out: the server has only just begun.
     """
     tracker = Tracker(program.base_url, [KEY])
     count = int(A_SECOND * (WARM_S + DOOR_S))
-    paths = [urlsplit(tracker.open_url(f"late{n}@example.org")).path for n in range(count)]
+    letter = f"<{new_id()}@example.com>"
+    paths = [urlsplit(tracker.open_url(f"late{n}@example.org", message_id=letter)).path for n in range(count)]
     numbers = iter(range(len(paths)))
     took: list[float] = []
     began = time.perf_counter()
