@@ -26,11 +26,11 @@ class Lines:
         last = body.find(b"\n", end, end + FAR)
         if last < 0:
             last = min(end + FAR, len(body))
-        grown = self._grown.get(first, 0) + length - (end - start)
+        second = body.rfind(b"\n", start, end) + 1
+        grown = self._grown.get(first, 0) + (self._grown.get(second, 0) if second else 0) + length - (end - start)
         if last - first + grown > LONGEST and not must:
             return False
         self._grown[first] = grown
-        second = body.rfind(b"\n", start, end) + 1
         if second:  # what stood on two lines is one line now
-            self._grown[second] = self._grown.get(second, 0) + grown + second - first
+            self._grown[second] = grown + second - first
         return True
