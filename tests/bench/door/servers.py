@@ -6,7 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from heardback.tokens import DOORS, Keyring, Kind, Token
 from tests.bench.contestants import environment
+from tests.bench.door.apps.floor import seal
 from tests.bench.door.apps.naive import TOKENS
 from tests.bench.door.load import SERVER, on_core
 from tests.conftest import ROOT
@@ -87,6 +89,13 @@ def everybody() -> Sequence[Server]:
         Server("Starlette, one route, constant", partial(program, starlette), pixel),
         Server(NAIVE, partial(program, evening), [Door("pixel", "GET", 200, signed)]),
         Server(PYTRACKING, partial(program, pytracking), [Door("pixel", "GET", 200, pytracked)]),
+        Server(
+            "floor: signed token, no index",
+            partial(program, partial(floor, "plain")),
+            [Door("pixel", "GET", 200, bare)],
+        ),
+        Server("floor + heardback's token, record", partial(program, partial(floor, "concealed")), pixel),
+        Server("floor + heardback's table too", partial(program, partial(floor, "stored")), pixel),
         Server("heardback, fast_path = false", partial(heardback, settings="fast_path = false"), pixel),
         Server(
             "heardback",
@@ -140,6 +149,11 @@ def pytracking(_: Path, port: int) -> Sequence[str | Path]:
     python = environment("pytracking-django", "pytracking[django]==0.2.2", "gunicorn")
     kept = ("--worker-class", "gthread", "--threads", "4", "--worker-connections", "1000", "--keep-alive", "30")
     return [python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *kept, "--log-level", "warning", "pytracked:app"]
+
+
+def floor(stage: str, folder: Path, port: int) -> Sequence[str | Path]:
+    """Give the command of the least that a durable pixel takes, with so much of heardback in it."""
+    return [sys.executable, "floor.py", str(port), folder / "floor.db", stage, KEY]
 
 
 @contextmanager
@@ -216,10 +230,18 @@ def tokens(kind: Kind) -> Iterator[str]:
 
 def signed() -> Iterator[str]:
     """Give paths with the naive tracker's tokens."""
-    for number in NUMBERS:
-        recipient, message_id = reader(number)
-        said = {"recipient": recipient, "message_id": message_id, "additional": {"campaign": "autumn"}}
-        yield f"/o/{TOKENS.dumps(said)}"
+    return (f"/o/{TOKENS.dumps(said(number))}" for number in NUMBERS)
+
+
+def bare() -> Iterator[str]:
+    """Give paths with tokens that are only signed."""
+    return (f"/o/{seal(said(number))}" for number in NUMBERS)
+
+
+def said(number: int) -> Mapping[str, object]:
+    """Give what others' tokens say of a copy."""
+    recipient, message_id = reader(number)
+    return {"recipient": recipient, "message_id": message_id, "additional": {"campaign": "autumn"}}
 
 
 def pytracked() -> Iterator[str]:
