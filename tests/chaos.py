@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -257,9 +257,16 @@ async def resuming(program: Program) -> AsyncIterator[None]:
         await asyncio.gather(watching, return_exceptions=True)
 
 
+def destinations(program: Program) -> list[dict[str, Any]]:
+    """Give what the API says of every destination; nothing while the store is away, as it is while servers elect one."""
+    answer = program.api("GET", "/api/destinations")
+    assert answer.status in (200, 503), answer
+    return list(answer.json()["items"]) if answer.status == 200 else []
+
+
 def resume(program: Program) -> None:
     """Resume every destination that is paused."""
-    for each in program.api("GET", "/api/destinations").json()["items"]:
+    for each in destinations(program):
         if each["paused"]:
             program.api("POST", f"/api/destinations/{each['name']}/resume")
 
@@ -268,8 +275,8 @@ async def settled(program: Program, within_s: float = 120.0) -> None:
     """Wait until every destination has, or refused, all there is."""
     async with asyncio.timeout(within_s):
         while True:
-            answer = await asyncio.to_thread(program.api, "GET", "/api/destinations")
-            if not any(each["waiting"] for each in answer.json()["items"]):
+            known = await asyncio.to_thread(destinations, program)
+            if known and not any(each["waiting"] for each in known):
                 return
             await asyncio.sleep(0.2)
 
